@@ -1,0 +1,89 @@
+package rules
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+	"maps"
+	"slices"
+)
+
+// The built-in event types. Any other type name is allowed and rules can match it.
+const (
+	TypeKill      = "kill"
+	TypePurchase  = "purchase"
+	TypeHeartbeat = "heartbeat"
+)
+
+// Event is an immutable fact that a game server sent. Its identity is (Server, ID).
+type Event struct {
+	Server string
+	Region string
+	ID     string // unique per server
+	Type   string
+	At     Instant // when it happened, by the server's own clock
+	Player string
+	Guild  string // empty: none
+	Target string
+	Count  int64 // how many; 1 unless the server said otherwise
+	SKU    string
+	Price  Money             // zero: not sent
+	Attrs  map[string]string // nil: none
+	Seq    uint64            // the server's own running number; 0: not sent
+}
+
+// Money is an amount in the minor units of an ISO 4217 currency. The zero value
+// is nothing at all.
+type Money struct {
+	Amount   int64  `json:"amount"`
+	Currency string `json:"currency"`
+}
+
+// Content is a digest of everything an event says. Two copies of one event have
+// equal contents; two contents under one identity are a conflict.
+type Content [16]byte
+
+// Content returns the digest of the event: the first 16 bytes of a SHA-256 over
+// every field with its length, so that no two different events collide by where
+// one field ends and the next begins.
+func (e *Event) Content() Content {
+	h := sha256.New()
+	for _, s := range []string{e.Server, e.Region, e.ID, e.Type, e.Player, e.Guild, e.Target, e.SKU, e.Price.Currency} {
+		hashText(h, s)
+	}
+	for _, n := range []uint64{uint64(e.At), uint64(e.Count), uint64(e.Price.Amount), e.Seq, uint64(len(e.Attrs))} {
+		hashNumber(h, n)
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Attrs)) {
+		hashText(h, name)
+		hashText(h, e.Attrs[name])
+	}
+	return Content(h.Sum(nil)[:16])
+}
+
+func hashText(h hash.Hash, s string) {
+	hashNumber(h, uint64(len(s)))
+	h.Write([]byte(s))
+}
+
+func hashNumber(h hash.Hash, n uint64) {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], n)
+	h.Write(b[:])
+}
+
+// Record is an event as it stands in the merged log: one copy of it, which an
+// ingest node appended at an offset of its partition.
+type Record struct {
+	Event
+	Node    string
+	Offset  uint64  // the first of a node is 1
+	Instant Instant // when it happened, corrected by the estimate of the server's clock
+	ErrNs   int64   // Instant is right give or take this many nanoseconds; never negative
+}
+
+// Earliest is the first instant at which the event can have happened.
+func (r *Record) Earliest() Instant { return r.Instant - Instant(r.ErrNs) }
+
+// Latest is the last instant at which the event can have happened.
+func (r *Record) Latest() Instant { return r.Instant + Instant(r.ErrNs) }

@@ -1,0 +1,268 @@
+package rules
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Ruleset is a validated rules file.
+type Ruleset struct {
+	Digest string // "sha256:" and the hex digest of Source
+	Source []byte // the file as it was read
+	Rules  []Rule // in the file's order; IDs are unique
+}
+
+// Rule returns the rule of that ID, or nil.
+func (s *Ruleset) Rule(id string) *Rule {
+	for i := range s.Rules {
+		if s.Rules[i].ID == id {
+			return &s.Rules[i]
+		}
+	}
+	return nil
+}
+
+// Kind is what a rule decides.
+type Kind string
+
+// The kinds of rule.
+const (
+	WorldFirst  Kind = "world_first" // the first Places subjects to reach Threshold
+	Achievement Kind = "achievement" // every subject that reaches Threshold
+	Leaderboard Kind = "leaderboard" // ranks of subjects per window
+	Sale        Kind = "sale"        // attempts to buy, first come or by lottery, until Stock is gone
+)
+
+// The words a rule may say. They are the texts of the rules file.
+const (
+	SubjectPlayer = "player"
+	SubjectGuild  = "guild"
+
+	ScopeWorld  = "world"
+	ScopeRegion = "region"
+	ScopeServer = "server"
+
+	TieShare    = "share"
+	TieEarliest = "earliest"
+	TieDraw     = "draw"
+
+	DuplicateAward = "duplicate_award"
+	Transfer       = "transfer"
+	Keep           = "keep"
+
+	OrderDesc = "desc"
+	OrderAsc  = "asc"
+
+	RanksUnique = "unique"
+	RanksShared = "shared"
+
+	QueueArrival = "arrival"
+	QueueLottery = "lottery"
+
+	LateRefund     = "refund"
+	LateSubstitute = "substitute"
+)
+
+// Defaults of what a rules file may leave out.
+const (
+	DefaultHold    = 6 * time.Hour
+	DefaultCorrect = 30 * 24 * time.Hour
+	DefaultTop     = 100
+)
+
+// Rule is one validated rule. Fields that its kind does not have are zero.
+type Rule struct {
+	ID      string
+	Kind    Kind
+	Title   string
+	When    []Condition // all must hold; ordered by key
+	Subject string      // SubjectPlayer or SubjectGuild
+	Scope   string      // ScopeWorld, ScopeRegion or ScopeServer
+	Measure Measure
+	Window  WindowSpec
+	Hold    time.Duration // how long to wait for lagging nodes before deciding without them
+	Correct time.Duration // how long later evidence may change a decision
+
+	OnCorrection string // DuplicateAward, Transfer or Keep; a sale: Transfer or Keep
+
+	// Of world_first and achievement.
+	Threshold int64
+	Places    int
+	Tie       string
+	Prize     Prize
+
+	// Of leaderboard.
+	Top    int
+	Order  string
+	Ranks  string
+	Prizes []PrizeRange
+
+	// Of sale.
+	SKU          string
+	Stock        int64 // 0: unlimited
+	PerPlayer    int64 // units one player may have in a window; 0: unlimited
+	Price        Money
+	Queue        string
+	ChargeWithin time.Duration
+	OnLateCharge string
+	Substitute   string
+	Item         string
+}
+
+// Condition is one line of a rule's `when`. A value satisfies it if every part
+// that is set holds. An attribute that an event does not have is the empty text.
+type Condition struct {
+	Key   string   // type target sku region server guild player, or attrs.NAME
+	AnyOf []string // nil: not asked; otherwise sorted
+	Not   []string // nil: not asked; otherwise sorted
+	Gte   *float64 // nil: not asked; a text that is not a number does not satisfy it
+	Lte   *float64
+}
+
+// Measure is what a rule adds up.
+type Measure struct {
+	Kind MeasureKind
+	Key  string // of sum and distinct: a key as in Condition
+}
+
+// MeasureKind is the way a measure adds up.
+type MeasureKind string
+
+// The kinds of measure.
+const (
+	MeasureCount    MeasureKind = "count"    // the events' counts
+	MeasureSum      MeasureKind = "sum"      // a field that is a whole number from 0; anything else adds nothing
+	MeasureDistinct MeasureKind = "distinct" // how many different texts a field had; the empty text does not count
+)
+
+// Prize is what a winner gets: Item, or by an attribute of the event that decided,
+// the item of that value, or Otherwise. The zero Prize is none.
+type Prize struct {
+	Item      string
+	ByAttr    string
+	Items     map[string]string
+	Otherwise string
+}
+
+// PrizeRange is the prize of the places From to To, both included.
+type PrizeRange struct {
+	From int
+	To   int
+	Item string
+}
+
+// For returns the item that the subject of the deciding event gets; "" is none.
+func (p Prize) For(e *Event) string {
+	if p.ByAttr == "" {
+		return p.Item
+	}
+	if item, ok := p.Items[e.Attrs[p.ByAttr]]; ok {
+		return item
+	}
+	return p.Otherwise
+}
+
+// PrizeOf returns the item of a place on a leaderboard; "" is none.
+func (r *Rule) PrizeOf(place int) string {
+	for _, p := range r.Prizes {
+		if p.From <= place && place <= p.To {
+			return p.Item
+		}
+	}
+	return ""
+}
+
+// Field returns what an event says under a key of Condition.
+func (e *Event) Field(key string) string {
+	switch key {
+	case "type":
+		return e.Type
+	case "target":
+		return e.Target
+	case "sku":
+		return e.SKU
+	case "region":
+		return e.Region
+	case "server":
+		return e.Server
+	case "guild":
+		return e.Guild
+	case "player":
+		return e.Player
+	}
+	name, _ := strings.CutPrefix(key, "attrs.")
+	return e.Attrs[name]
+}
+
+// Match reports whether the event counts for the rule: it satisfies every
+// condition and has a subject. Heartbeats never count.
+func (r *Rule) Match(e *Event) bool {
+	if e.Type == TypeHeartbeat || r.SubjectOf(e) == "" {
+		return false
+	}
+	for _, c := range r.When {
+		if !c.holds(e.Field(c.Key)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Condition) holds(value string) bool {
+	if c.AnyOf != nil && !slices.Contains(c.AnyOf, value) {
+		return false
+	}
+	if slices.Contains(c.Not, value) {
+		return false
+	}
+	if c.Gte == nil && c.Lte == nil {
+		return true
+	}
+	n, err := strconv.ParseFloat(value, 64)
+	if err != nil || math.IsNaN(n) {
+		return false
+	}
+	return (c.Gte == nil || n >= *c.Gte) && (c.Lte == nil || n <= *c.Lte)
+}
+
+// SubjectOf returns the player or guild that the event counts for; "" is none.
+func (r *Rule) SubjectOf(e *Event) string {
+	if r.Subject == SubjectGuild {
+		return e.Guild
+	}
+	return e.Player
+}
+
+// ScopeOf returns the scope that the event counts in: "world", "region:NAME" or
+// "server:NAME".
+func (r *Rule) ScopeOf(e *Event) string {
+	switch r.Scope {
+	case ScopeRegion:
+		return "region:" + e.Region
+	case ScopeServer:
+		return "server:" + e.Server
+	}
+	return ScopeWorld
+}
+
+// amount returns what the event adds to its subject's tally, never negative. Of a
+// distinct measure it is 1, for the value that the caller compares.
+func (r *Rule) amount(e *Event) int64 {
+	switch r.Measure.Kind {
+	case MeasureSum:
+		n, err := strconv.ParseInt(e.Field(r.Measure.Key), 10, 64)
+		if err != nil || n < 0 {
+			return 0
+		}
+		return n
+	case MeasureDistinct:
+		if e.Field(r.Measure.Key) == "" {
+			return 0
+		}
+		return 1
+	}
+	return max(e.Count, 0)
+}

@@ -1,0 +1,290 @@
+package rules
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+)
+
+// Evidence is what a contest is decided from: everything its cut holds about it.
+// Only the part that the rule's kind needs is set.
+type Evidence struct {
+	Claims   []Claim  // world_first, achievement: of every subject that reached the threshold
+	Scores   []Score  // leaderboard: of every subject that can be on the board
+	Attempts []Record // sale: every attempt, one for each identity
+	Seed     []byte   // of a draw or a lottery
+}
+
+// Horizon says how far a contest can be decided.
+type Horizon struct {
+	Through  Instant // the cut holds events before this
+	Complete Instant // no evidence before this is waited for any more; at most Through
+	Told     Instant // the bound of the cut before: what was final then is never changed
+}
+
+// Settle returns the entries that bring the ledger from its standing to what the
+// evidence says. It neither changes its arguments nor depends on the order of the
+// evidence. Entries come back without cut, number and ID: see Seal.
+func (c Contest) Settle(ev Evidence, st *Standing, h Horizon) []Entry {
+	switch c.Rule.Kind {
+	case WorldFirst:
+		return c.settleFirst(ev, st, h)
+	case Achievement:
+		return c.settleAchievement(ev, st)
+	case Leaderboard:
+		return c.settleBoard(ev, st, h)
+	case Sale:
+		return c.settleSale(ev, st, h)
+	}
+	panic("rules: unknown kind " + string(c.Rule.Kind))
+}
+
+// draw returns the contest's lottery.
+func (c Contest) draw(seed []byte) Draw { return Draw{seed, c.Rule.ID, c.Scope, c.Window} }
+
+// settleAchievement awards every subject that reached the threshold. Nobody can
+// take that away by coming earlier, so there is nothing to wait for.
+func (c Contest) settleAchievement(ev Evidence, st *Standing) []Entry {
+	awarded := map[string]bool{}
+	for _, e := range st.awards {
+		awarded[e.Award.Claim.Subject] = true
+	}
+	var entries []Entry
+	for _, claim := range slices.SortedFunc(slices.Values(ev.Claims), func(a, b Claim) int { return compareClaims(&a, &b) }) {
+		if awarded[claim.Subject] {
+			continue
+		}
+		e := c.award(Placement{Claim: claim}, Provisional, nil)
+		e.Key = c.giveKey(st, claim.Subject, claim.Prize)
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// settleFirst awards places, and corrects those that later evidence moved.
+func (c Contest) settleFirst(ev Evidence, st *Standing, h Horizon) []Entry {
+	draw := c.draw(ev.Seed)
+	placed := Place(ev.Claims, c.Rule.Places, c.Rule.Tie, draw)
+	wrong := st.wrong(placed)
+	var entries []Entry
+	if frozen, why := c.frozen(wrong, h); frozen {
+		entries = c.findings(wrong, placed, st, why)
+		placed, wrong = c.around(st, ev.Claims, draw), nil
+	}
+	order := Place(ev.Claims, len(placed)+runnersUp, c.Rule.Tie, draw)
+	for _, p := range placed {
+		current := st.award(p.Place, p.Claim.Subject)
+		if current != nil && current.Award.State == Provisional {
+			continue
+		}
+		state := Provisional
+		if p.Claim.Latest >= h.Complete {
+			state = Held
+		}
+		if current != nil && state == Held {
+			continue
+		}
+		e := c.award(p, state, after(order, p))
+		if c.Rule.Tie == TieDraw && p.Tied {
+			e.Award.Seed = hex.EncodeToString(ev.Seed)
+		}
+		if state == Provisional {
+			entries = append(entries, c.give(&e, st, wrong)...)
+		}
+		entries = append(entries, e)
+	}
+	entries = append(c.corrections(wrong, placed, st), entries...)
+	return append(c.withdrawn(placed, st), entries...)
+}
+
+// runnersUp is how many of those who came next an award shows.
+const runnersUp = 3
+
+// after returns the claims that follow a placement in the order.
+func after(order []Placement, p Placement) []Claim {
+	next := []Claim{}
+	for _, o := range order {
+		if o.Place > p.Place && len(next) < runnersUp {
+			next = append(next, o.Claim)
+		}
+	}
+	return next
+}
+
+func (c Contest) award(p Placement, state AwardState, next []Claim) Entry {
+	e := c.entry(KindAward)
+	e.Award = &Award{Place: p.Place, Claim: p.Claim, Tied: p.Tied, State: state, FinalAt: p.Claim.Latest.Add(c.Rule.Correct), RunnersUp: next}
+	return e
+}
+
+// give completes an award that is given now: what it corrects, the key of its
+// effect unless the subject holds the prize already, and the compensation that a
+// correction is for the newcomer.
+func (c Contest) give(e *Entry, st *Standing, wrong []Entry) []Entry {
+	subject, prize := e.Award.Claim.Subject, e.Award.Claim.Prize
+	e.Award.Corrects = corrects(wrong, e.Award.Place, subject)
+	if st.held[holding{subject, prize}] {
+		return nil
+	}
+	e.Key = c.giveKey(st, subject, prize)
+	if e.Award.Corrects == "" {
+		return nil
+	}
+	return []Entry{c.compensation(Compensation{Kind: c.Rule.OnCorrection, Subject: subject, Because: e.Award.Corrects, Item: prize})}
+}
+
+// corrects returns the ID of the standing entry that an award puts right: the
+// subject's own in another place, else the one that held the place.
+func corrects(wrong []Entry, place int, subject string) string {
+	for _, w := range wrong {
+		if w.Award.Claim.Subject == subject {
+			return w.ID
+		}
+	}
+	for _, w := range wrong {
+		if w.Award.Place == place {
+			return w.ID
+		}
+	}
+	return ""
+}
+
+// giveKey returns the key of giving the item to the subject once more.
+func (c Contest) giveKey(st *Standing, subject, item string) string {
+	return c.key("give", subject, item, st.grants[holding{subject, item}])
+}
+
+func (c Contest) compensation(comp Compensation) Entry {
+	e := c.entry(KindCompensation)
+	e.Compensation = &comp
+	return e
+}
+
+// award returns the standing award of a place and subject, or nil.
+func (s *Standing) award(place int, subject string) *Entry {
+	for i := range s.awards {
+		if a := s.awards[i].Award; a.Place == place && a.Claim.Subject == subject {
+			return &s.awards[i]
+		}
+	}
+	return nil
+}
+
+// wrong returns the given awards that are not among placed.
+func (s *Standing) wrong(placed []Placement) []Entry {
+	var wrong []Entry
+	for _, e := range s.awards {
+		if e.Award.State != Held && !isPlaced(placed, e.Award.Place, e.Award.Claim.Subject) {
+			wrong = append(wrong, e)
+		}
+	}
+	return wrong
+}
+
+func isPlaced(placed []Placement, place int, subject string) bool {
+	return slices.ContainsFunc(placed, func(p Placement) bool { return p.Place == place && p.Claim.Subject == subject })
+}
+
+// frozen reports whether wrong awards must stand all the same, and why.
+func (c Contest) frozen(wrong []Entry, h Horizon) (bool, string) {
+	if len(wrong) == 0 {
+		return false, ""
+	}
+	for _, w := range wrong {
+		if w.Award.FinalAt <= h.Told {
+			return true, "the award was final"
+		}
+	}
+	return c.Rule.OnCorrection == Keep, "the rule keeps what was awarded"
+}
+
+// findings says of each wrong award, once, what was found and that it stands.
+func (c Contest) findings(wrong []Entry, placed []Placement, st *Standing, why string) []Entry {
+	var entries []Entry
+	for _, w := range wrong {
+		e := c.correction(w, placed, Keep, why)
+		if st.kept[e.Correction.finding()] {
+			continue
+		}
+		entries = append(entries, e)
+		if found := e.Correction.Found; found != "" {
+			entries = append(entries, c.compensation(Compensation{Kind: Keep, Subject: found, Because: w.ID}))
+		}
+	}
+	return entries
+}
+
+// around gives the places that are left to claims without an award: those that
+// stand keep theirs.
+func (c Contest) around(st *Standing, claims []Claim, draw Draw) []Placement {
+	taken := map[string]bool{}
+	var placed []Placement
+	for _, e := range st.awards {
+		if e.Award.State == Held {
+			continue
+		}
+		taken[e.Award.Claim.Subject] = true
+		placed = append(placed, Placement{Place: e.Award.Place, Claim: e.Award.Claim, Tied: e.Award.Tied})
+	}
+	given := len(placed)
+	if given >= c.Rule.Places {
+		return placed
+	}
+	rest := slices.DeleteFunc(slices.Clone(claims), func(cl Claim) bool { return taken[cl.Subject] })
+	for _, p := range Place(rest, c.Rule.Places-given, c.Rule.Tie, draw) {
+		p.Place += given
+		placed = append(placed, p)
+	}
+	return placed
+}
+
+// corrections ends the wrong awards, and takes back what a transfer takes.
+func (c Contest) corrections(wrong []Entry, placed []Placement, st *Standing) []Entry {
+	var entries []Entry
+	for _, w := range wrong {
+		entries = append(entries, c.correction(w, placed, c.Rule.OnCorrection, "earlier evidence came to light"))
+	}
+	if c.Rule.OnCorrection != Transfer {
+		return entries
+	}
+	for _, w := range wrong {
+		loser := w.Award.Claim
+		if slices.ContainsFunc(placed, func(p Placement) bool { return p.Claim.Subject == loser.Subject }) || !st.held[holding{loser.Subject, loser.Prize}] {
+			continue
+		}
+		entries = append(entries, c.take(st, loser.Subject, loser.Prize, w.ID))
+	}
+	return entries
+}
+
+// withdrawn ends the held awards that are no longer among placed. Nothing was
+// given, so nothing is compensated, and no policy or finality keeps them.
+func (c Contest) withdrawn(placed []Placement, st *Standing) []Entry {
+	var entries []Entry
+	for _, e := range st.awards {
+		if e.Award.State == Held && !isPlaced(placed, e.Award.Place, e.Award.Claim.Subject) {
+			entries = append(entries, c.correction(e, placed, c.Rule.OnCorrection, "it was held, and an earlier finish came in"))
+		}
+	}
+	return entries
+}
+
+// take returns the compensation that takes an item back.
+func (c Contest) take(st *Standing, subject, item, because string) Entry {
+	e := c.compensation(Compensation{Kind: Transfer, Subject: subject, Because: because, Item: item, Takes: true})
+	e.Key = c.key("take", subject, item, st.grants[holding{subject, item}])
+	return e
+}
+
+func (c Contest) correction(w Entry, placed []Placement, policy, why string) Entry {
+	e := c.entry(KindCorrection)
+	e.Correction = &Correction{Corrects: w.ID, Place: w.Award.Place, Subject: w.Award.Claim.Subject, Policy: policy}
+	for _, p := range placed {
+		if p.Place == w.Award.Place {
+			e.Correction.Found = p.Claim.Subject
+			break
+		}
+	}
+	e.Correction.Reason = fmt.Sprintf("place %d: %s", w.Award.Place, why)
+	return e
+}
