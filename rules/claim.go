@@ -20,7 +20,6 @@ type Claim struct {
 	Seq      uint64   `json:"seq,string,omitempty"`
 	Decided  Identity `json:"decided_by"` // the event that made the number full
 	Prize    string   `json:"prize,omitempty"`
-	Tally    int64    `json:"tally,string"` // what the subject had in all, this event and later ones
 }
 
 // UncertaintyNs returns how far from At the claim can be, nanoseconds.
@@ -41,15 +40,18 @@ func (r *Rule) Claim(subject string, records []Record, n int64) (Claim, bool) {
 		panic("rules: a claim needs a number from 1")
 	}
 	counted := r.counted(records)
-	c := Claim{Subject: subject, Tally: r.total(counted)}
-	if c.Tally < n {
+	if r.total(counted) < n {
 		return Claim{}, false
 	}
-	c.Earliest = r.reach(counted, n, (*Record).Earliest)
+	c := Claim{Subject: subject}
 	c.Latest = r.reach(counted, n, (*Record).Latest)
+	// Only what can have happened by Latest can have made the number full, so a
+	// later event never changes a claim: a settlement may keep it.
+	counted = slices.DeleteFunc(counted, func(rec *Record) bool { return rec.Earliest() > c.Latest })
+	c.Earliest = r.reach(counted, n, (*Record).Earliest)
 	c.At = r.reach(counted, n, func(rec *Record) Instant { return rec.Instant })
 	decided := r.fills(slices.SortedFunc(slices.Values(counted), comparePoint), n)
-	if server, ok := onlyServer(counted, c.Latest); ok {
+	if server, ok := onlyServer(counted); ok {
 		decided = r.fills(slices.SortedFunc(slices.Values(counted), comparePosition), n)
 		c.Server, c.ServerAt, c.Seq = server, decided.At, decided.Seq
 	}
@@ -112,20 +114,14 @@ func (r *Rule) fills(ordered []*Record, n int64) *Record {
 	panic("rules: the records do not reach the number")
 }
 
-// onlyServer returns the server that all records come from which can have happened
-// by limit.
-func onlyServer(counted []*Record, limit Instant) (string, bool) {
-	server := ""
-	for _, rec := range counted {
-		if rec.Earliest() > limit {
-			continue
-		}
-		if server != "" && rec.Server != server {
+// onlyServer returns the server that all records come from.
+func onlyServer(counted []*Record) (string, bool) {
+	for _, rec := range counted[1:] {
+		if rec.Server != counted[0].Server {
 			return "", false
 		}
-		server = rec.Server
 	}
-	return server, server != ""
+	return counted[0].Server, true
 }
 
 // comparePoint orders records by their likeliest instant, then by what is unique.

@@ -3,6 +3,8 @@ package rules
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
+	"fmt"
 	"hash"
 	"maps"
 	"slices"
@@ -43,10 +45,23 @@ type Money struct {
 // equal contents; two contents under one identity are a conflict.
 type Content [16]byte
 
-// Content returns the digest of the event: the first 16 bytes of a SHA-256 over
+// MarshalText writes the digest in hex.
+func (c Content) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, c[:]), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (c *Content) UnmarshalText(text []byte) error {
+	b, err := hex.DecodeString(string(text))
+	if err != nil || len(b) != len(c) {
+		return fmt.Errorf("content %q is not %d bytes in hex", text, len(c))
+	}
+	copy(c[:], b)
+	return nil
+}
+
+// Digest returns the content of the event: the first 16 bytes of a SHA-256 over
 // every field with its length, so that no two different events collide by where
 // one field ends and the next begins.
-func (e *Event) Content() Content {
+func (e *Event) Digest() Content {
 	h := sha256.New()
 	for _, s := range []string{e.Server, e.Region, e.ID, e.Type, e.Player, e.Guild, e.Target, e.SKU, e.Price.Currency} {
 		hashText(h, s)
@@ -78,6 +93,7 @@ type Record struct {
 	Event
 	Node    string
 	Offset  uint64  // the first of a node is 1
+	Content Content // of the event; see Event.Digest
 	Instant Instant // when it happened, corrected by the estimate of the server's clock
 	ErrNs   int64   // Instant is right give or take this many nanoseconds; never negative
 }

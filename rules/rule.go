@@ -134,7 +134,7 @@ type MeasureKind string
 // The kinds of measure.
 const (
 	MeasureCount    MeasureKind = "count"    // the events' counts
-	MeasureSum      MeasureKind = "sum"      // a field that is a whole number from 0; anything else adds nothing
+	MeasureSum      MeasureKind = "sum"      // a field of up to 18 digits; anything else adds nothing
 	MeasureDistinct MeasureKind = "distinct" // how many different texts a field had; the empty text does not count
 )
 
@@ -253,11 +253,7 @@ func (r *Rule) ScopeOf(e *Event) string {
 func (r *Rule) amount(e *Event) int64 {
 	switch r.Measure.Kind {
 	case MeasureSum:
-		n, err := strconv.ParseInt(e.Field(r.Measure.Key), 10, 64)
-		if err != nil || n < 0 {
-			return 0
-		}
-		return n
+		return wholeNumber(e.Field(r.Measure.Key))
 	case MeasureDistinct:
 		if e.Field(r.Measure.Key) == "" {
 			return 0
@@ -265,4 +261,13 @@ func (r *Rule) amount(e *Event) int64 {
 		return 1
 	}
 	return max(e.Count, 0)
+}
+
+// wholeNumber reads up to 18 decimal digits and nothing else; any other text is 0.
+func wholeNumber(text string) int64 {
+	if len(text) > 18 || strings.Trim(text, "0123456789") != "" {
+		return 0
+	}
+	n, _ := strconv.ParseInt(text, 10, 64) // only the empty text fails, as 0
+	return n
 }

@@ -23,7 +23,7 @@ func (i Identity) Compare(o Identity) int {
 // the log; Counts is the content that decides, until a person voids it.
 type Conflict struct {
 	Identity
-	Counts Content `json:"-"`
+	Counts Content `json:"counts"`
 }
 
 // Unique returns one record for each identity, ordered by (server, ID): of the
@@ -33,15 +33,11 @@ type Conflict struct {
 // programmer's error and panics, since choosing here could differ between cuts.
 // The result does not depend on the order of records, which is left unmodified.
 func Unique(records []Record, conflicts map[Identity]Content) []Record {
-	type copyOf struct {
-		*Record
-		content Content
-	}
-	copies := make([]copyOf, len(records))
+	copies := make([]*Record, len(records))
 	for i := range records {
-		copies[i] = copyOf{&records[i], records[i].Content()}
+		copies[i] = &records[i]
 	}
-	slices.SortFunc(copies, func(a, b copyOf) int {
+	slices.SortFunc(copies, func(a, b *Record) int {
 		return cmp.Or(a.Identity().Compare(b.Identity()),
 			cmp.Compare(a.ErrNs, b.ErrNs), cmp.Compare(a.Node, b.Node), cmp.Compare(a.Offset, b.Offset))
 	})
@@ -50,7 +46,7 @@ func Unique(records []Record, conflicts map[Identity]Content) []Record {
 		end := start + 1
 		same := true
 		for end < len(copies) && copies[end].Identity() == copies[start].Identity() {
-			same = same && copies[end].content == copies[start].content
+			same = same && copies[end].Content == copies[start].Content
 			end++
 		}
 		counts, conflict := conflicts[copies[start].Identity()]
@@ -58,8 +54,8 @@ func Unique(records []Record, conflicts map[Identity]Content) []Record {
 			panic("rules: an event in conflict is not listed: " + copies[start].Server + "/" + copies[start].ID)
 		}
 		for _, c := range copies[start:end] {
-			if !conflict || c.content == counts {
-				unique = append(unique, *c.Record)
+			if !conflict || c.Content == counts {
+				unique = append(unique, *c)
 				break
 			}
 		}

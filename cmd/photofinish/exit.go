@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"photofinish/cmd/clickhouse"
+	"photofinish/ingest"
+	"photofinish/rules"
+	"photofinish/settle"
+)
+
+// Exit codes, as contract.md promises them.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2 // wrong usage or invalid input; nothing was changed
+	exitPerson = 3 // done, but something needs a person
+)
+
+// usageError is a wrong command line, configuration or input file.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// errPerson ends a command that did its work and found something for a person. What
+// it found is printed already.
+var errPerson = errors.New("something needs a person")
+
+func exitCode(err error) int {
+	var usage usageError
+	var input *ingest.InputError
+	var field *ingest.FieldError
+	var ruleset *rules.RulesetError
+	var format *clickhouse.FormatError
+	var mismatch *settle.MismatchError
+	switch {
+	case errors.Is(err, errPerson), errors.As(err, &mismatch):
+		return exitPerson
+	case errors.As(err, &usage), errors.As(err, &input), errors.As(err, &field), errors.As(err, &ruleset), errors.As(err, &format),
+		false:
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// explainError returns what to tell the user, one line for most errors; "" where
+// everything is said.
+func explainError(err error) string {
+	if errors.Is(err, errPerson) {
+		return ""
+	}
+	if errors.Is(err, context.Canceled) {
+		return "interrupted; run it again to go on from where it stopped"
+	}
+	text := err.Error()
+	if hint := clickhouse.Hint(err); hint != "" && !strings.Contains(text, hint) {
+		text += ": " + hint
+	}
+	return text
+}

@@ -1,0 +1,36 @@
+// Command photofinish decides fairly among servers that do not talk to each other:
+// who was first, who got one of the last three, who tops the board. See README.md.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"photofinish/cmd/clickhouse"
+)
+
+func main() {
+	clickhouse.RunChildIfAsked()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot(stdout, stderr)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if text := explainError(err); text != "" {
+		fmt.Fprintln(stderr, "photofinish: "+text)
+	}
+	return exitCode(err)
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// app is what every command has: where to write, and the global options.
+type app struct {
+	stdout io.Writer
+	stderr io.Writer
+	log    *slog.Logger
+
+	config    string
+	data      string
+	logLevel  string
+	logFormat string
+
+	clickhouseAddr     string
+	clickhouseUser     string
+	clickhousePassword string // never a flag: other users of the machine can read a command line
+	clickhouseSecure   bool
+	clickhouseDatabase string
+	clickhouseLibrary  string
+}
+
+const envPrefix = "PHOTOFINISH"
+
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	a := &app{stdout: stdout, stderr: stderr}
+	root := &cobra.Command{
+		Use:   "photofinish",
+		Short: "Decide fairly among servers that do not talk to each other",
+		Long: `photofinish decides who was first, who got one of the last three, and who tops the
+board: after the dust has settled, from a log that no game server had to coordinate for.
+
+Every option is also a key of the configuration file (--config, YAML) and an environment
+variable: --data is "data" and PHOTOFINISH_DATA; --rules of settle is "settle.rules" and
+PHOTOFINISH_SETTLE_RULES. A flag wins over the environment, that over the file.`,
+		Example: `  photofinish demo
+  photofinish import --server eu-1 --region eu logs/
+  photofinish settle --rules rules.yaml --through 2026-11-21T07:00:00Z
+  photofinish report --format html > report.html`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.configure(cmd) },
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w; see %s --help", err, cmd.CommandPath())
+	})
+	f := root.PersistentFlags()
+	f.StringVar(&a.config, "config", "", "configuration file (YAML)")
+	f.StringVar(&a.data, "data", "./photofinish-data", "folder of the embedded ClickHouse and the spools")
+	f.StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error")
+	f.StringVar(&a.logFormat, "log-format", "text", "text or json")
+	f.StringVar(&a.clickhouseAddr, "clickhouse.addr", "", "host:port of a ClickHouse server; empty: the embedded one")
+	f.StringVar(&a.clickhouseUser, "clickhouse.user", "", "user at that server (its password: PHOTOFINISH_CLICKHOUSE_PASSWORD)")
+	f.BoolVar(&a.clickhouseSecure, "clickhouse.secure", false, "speak TLS to that server")
+	f.StringVar(&a.clickhouseDatabase, "clickhouse.database", "photofinish", "database of all tables")
+	f.StringVar(&a.clickhouseLibrary, "clickhouse.library", "", "a libchdb.so to use instead of fetching one")
+	root.AddCommand(a.importCommand(), a.settleCommand(),
+		a.verifyCommand(), a.versionCommand())
+	for _, cmd := range root.Commands() {
+		cmd.DisableFlagsInUseLine = true
+	}
+	return root
+}
+
+// configure fills the options that the command line leaves out from the
+// environment and the configuration file, and makes the logger.
+func (a *app) configure(cmd *cobra.Command) error {
+	v := viper.New()
+	v.SetEnvPrefix(envPrefix)
+	v.SetEnvKeyReplacer(strings.NewReplacer(".", "_", "-", "_"))
+	v.AutomaticEnv()
+	config := a.config
+	if config == "" {
+		config = v.GetString("config")
+	}
+	if config != "" {
+		v.SetConfigFile(config)
+		v.SetConfigType("yaml")
+		if err := v.ReadInConfig(); err != nil {
+			return usagef("read the configuration file %s: %w", config, err)
+		}
+		if err := checkKeys(cmd.Root(), config, v.InConfig, v.AllKeys()); err != nil {
+			return err
+		}
+	}
+	var problem error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		key := keyOf(cmd, f)
+		if f.Changed || problem != nil || key == "" || !v.IsSet(key) {
+			return
+		}
+		if err := f.Value.Set(v.GetString(key)); err != nil {
+			problem = usagef("option %s: %w", key, err)
+		}
+		f.Changed = true
+	})
+	a.clickhousePassword = v.GetString(passwordKey)
+	if problem != nil {
+		return problem
+	}
+	return a.openLog()
+}
+
+const passwordKey = "clickhouse.password"
+
+// keyOf returns the configuration key of a flag: its name, after the command's
+// where the flag is not global. Help has none.
+func keyOf(cmd *cobra.Command, f *pflag.Flag) string {
+	if f.Name == "help" || f.Name == "config" {
+		return ""
+	}
+	if cmd.Root().PersistentFlags().Lookup(f.Name) != nil {
+		return f.Name
+	}
+	path := strings.Fields(cmd.CommandPath())[1:]
+	return strings.Join(append(path, f.Name), ".")
+}
+
+// checkKeys refuses keys that no option has.
+func checkKeys(root *cobra.Command, file string, _ func(string) bool, keys []string) error {
+	known := []string{passwordKey}
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, keyOf(cmd, f)) })
+		cmd.PersistentFlags().VisitAll(func(f *pflag.Flag) { known = append(known, keyOf(cmd, f)) })
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(root)
+	var unknown []string
+	for _, key := range keys {
+		if !slices.Contains(known, key) {
+			unknown = append(unknown, key)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	slices.Sort(unknown)
+	return usagef("the configuration file %s has unknown keys: %s", file, strings.Join(unknown, ", "))
+}
+
+func (a *app) openLog() error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
+		return usagef("--log-level is %q: give debug, info, warn or error", a.logLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch a.logFormat {
+	case "text":
+		a.log = slog.New(slog.NewTextHandler(a.stderr, options))
+	case "json":
+		a.log = slog.New(slog.NewJSONHandler(a.stderr, options))
+	default:
+		return usagef("--log-format is %q: give text or json", a.logFormat)
+	}
+	return nil
+}
+
+// exactArgs is cobra.ExactArgs with our exit code and words.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != len(names) {
+			return usagef("%s takes %s, got %d arguments; see %s --help", cmd.CommandPath(), argNames(names), len(args), cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+func argNames(names []string) string {
+	if len(names) == 0 {
+		return "no arguments"
+	}
+	return strings.Join(names, " ")
+}
+
+// printf writes to standard output.
+func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.stdout, format, args...) }

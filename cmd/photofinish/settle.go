@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"photofinish/cmd/clickhouse"
+	"photofinish/rules"
+	"photofinish/settle"
+)
+
+type settleOptions struct {
+	rules, through string
+	period         time.Duration
+	dryRun, json   bool
+}
+
+func (a *app) settleCommand() *cobra.Command {
+	var o settleOptions
+	cmd := &cobra.Command{
+		Use:   "settle --rules FILE [flags]",
+		Short: "Settle every period that is due",
+		Long: `Closes period after period with a recorded cut of the merged log, decides each as a pure
+function of that cut, and appends the outcome to the ledger. Late events that have come since
+are taken in, and what they change is corrected by new entries. A run that was stopped goes on
+where it was; several runs at once come to the same ledger.
+
+Without --through it settles up to the last full period that the watermarks of all nodes have
+passed. With it, what is in the log before that time is treated as complete.`,
+		Example: `  photofinish settle --rules configs/counter-strike.yaml --through 2014-02-21T00:00:00Z
+  photofinish settle --rules rules.yaml --dry-run --json`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runSettle(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.rules, "rules", "", "the rules file")
+	f.StringVar(&o.through, "through", "", "settle up to this time (RFC 3339), taking the log as complete")
+	f.DurationVar(&o.period, "period", settle.DefaultPeriod, "the time that one cut closes; a very long one settles all in one cut")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be decided and write nothing")
+	f.BoolVar(&o.json, "json", false, "print the report of this run as JSON")
+	return cmd
+}
+
+func (a *app) runSettle(ctx context.Context, o settleOptions) error {
+	set, err := readRuleset(o.rules)
+	if err != nil {
+		return err
+	}
+	through, err := parseTime("through", o.through)
+	if err != nil {
+		return err
+	}
+	if err := a.needData(); err != nil {
+		return err
+	}
+	return a.withStore(ctx, func(server *clickhouse.Server) error {
+		line := a.progress()
+		s, err := settle.New(server.Conn(), a.log, settle.Config{
+			Period: o.period, DryRun: o.dryRun,
+			Each: func(cut rules.Cut, _ []rules.Entry) { line.show("settled cut %d, through %s", cut.Number, cut.Through) },
+		})
+		if err != nil {
+			return usageError{err}
+		}
+		start := time.Now()
+		result, err := s.Run(ctx, set, settle.Until{Through: through, Complete: through != 0})
+		line.done()
+		if err != nil {
+			return err
+		}
+		a.printf("%+v %s\n", result, time.Since(start))
+		return nil
+	})
+}

@@ -1,0 +1,127 @@
+package settle
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"photofinish/rules"
+)
+
+// query collects the values of one statement as server-side parameters. Values
+// never become part of the SQL text; what does is written here, or a number.
+type query struct {
+	args []any
+}
+
+func (q *query) param(kind string, value any) string {
+	name := fmt.Sprintf("p%d", len(q.args))
+	q.args = append(q.args, clickhouse.Named(name, value))
+	return "{" + name + ":" + kind + "}"
+}
+
+func (q *query) text(s string) string           { return q.param("String", s) }
+func (q *query) texts(s []string) string        { return q.param("Array(String)", s) }
+func (q *query) uint(n uint64) string           { return q.param("UInt64", n) }
+func (q *query) instant(i rules.Instant) string { return q.param("Int64", int64(i)) }
+
+// column returns the SQL of a condition's key.
+func (q *query) column(key string) string {
+	switch key {
+	case "type", "target", "sku", "region", "server", "guild", "player":
+		return key
+	}
+	return "attrs[" + q.text(strings.TrimPrefix(key, "attrs.")) + "]"
+}
+
+// within is the condition that an event is in the cut.
+func (q *query) within(cut *rules.Cut) string {
+	nodes := []string{"0"}
+	for _, n := range cut.Nodes {
+		if n.Offset > 0 {
+			nodes = append(nodes, "node = "+q.text(n.Node)+" AND offset <= "+q.uint(n.Offset))
+		}
+	}
+	return "(instant_ns < " + q.instant(cut.Through) + " AND (" + strings.Join(nodes, " OR ") + "))"
+}
+
+// slice is the condition that an event is in the cut and was not in the one told
+// before it. Where no node went on, time alone says so, which reads less.
+func (q *query) slice(told, cut *rules.Cut) string {
+	if told.Number == 0 {
+		return q.within(cut)
+	}
+	if !grown(told, cut) {
+		return q.within(cut) + " AND instant_ns >= " + q.instant(told.Through)
+	}
+	return q.within(cut) + " AND NOT " + q.within(told)
+}
+
+// grown reports whether the cut reads further into any node than told did.
+func grown(told, cut *rules.Cut) bool {
+	for _, n := range cut.Nodes {
+		if n.Offset > told.Offset(n.Node) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches is a condition that holds of every event that counts for the rule, and
+// perhaps of some that do not: rules.Rule.Match has the last word.
+func (q *query) matches(r *rules.Rule) string {
+	all := []string{"type != 'heartbeat'", r.Subject + " != ''"}
+	if w := r.Window.Fixed; !w.Forever() {
+		all = append(all, q.during(w))
+	}
+	for _, c := range r.When {
+		column := q.column(c.Key)
+		if len(c.AnyOf) == 1 {
+			all = append(all, column+" = "+q.text(c.AnyOf[0]))
+		} else if c.AnyOf != nil {
+			all = append(all, column+" IN "+q.texts(c.AnyOf))
+		}
+		if c.Not != nil {
+			all = append(all, column+" NOT IN "+q.texts(c.Not))
+		}
+		if c.Gte != nil || c.Lte != nil {
+			all = append(all, column+" != ''") // the number is read exactly by rules
+		}
+	}
+	return "(" + strings.Join(all, " AND ") + ")"
+}
+
+// during is the condition that an event counts in the window.
+func (q *query) during(w rules.Window) string {
+	if w.Forever() {
+		return "1"
+	}
+	return "(instant_ns >= " + q.instant(w.Opens) + " AND instant_ns < " + q.instant(w.Closes) + ")"
+}
+
+// inScope is the condition that an event counts in the contest's scope.
+func (q *query) inScope(c rules.Contest) string {
+	kind, name, named := strings.Cut(c.Scope, ":")
+	if !named {
+		return "1"
+	}
+	return kind + " = " + q.text(name) // kind is "region" or "server"; see rules.Rule.ScopeOf
+}
+
+// contest is the condition that an event may count in the contest.
+func (q *query) contest(c rules.Contest) string {
+	return q.matches(c.Rule) + " AND " + q.during(c.Window) + " AND " + q.inScope(c)
+}
+
+// amount is what an event adds to its subject's tally, or more.
+func (q *query) amount(m rules.Measure) string {
+	switch m.Kind {
+	case rules.MeasureSum:
+		column := q.column(m.Key)
+		return "if(length(" + column + ") <= 18, toUInt64OrZero(" + column + "), 0)"
+	case rules.MeasureDistinct:
+		return "toUInt64(" + q.column(m.Key) + " != '')"
+	}
+	return "toUInt64(greatest(count, 0))"
+}

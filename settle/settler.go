@@ -1,0 +1,209 @@
+package settle
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"photofinish/rules"
+)
+
+// DefaultPeriod is how much time a cut closes.
+const DefaultPeriod = time.Hour
+
+// Config configures a Settler. The zero value settles by the hour.
+type Config struct {
+	// Period is the time that a cut closes, aligned to 1970-01-01 UTC. 0 is
+	// DefaultPeriod. One longer than the log settles it in one cut.
+	Period time.Duration
+	// DryRun decides and writes nothing.
+	DryRun bool
+	// FromScratch, with DryRun, forgets every cut and decides the whole log anew.
+	FromScratch bool
+	// Each, if set, is told of every cut once it is settled.
+	Each func(rules.Cut, []rules.Entry)
+	// Stop is for tests: an error it returns for a step ends the run right there,
+	// as a crash would.
+	Stop func(Step) error
+}
+
+// Step names a place between two writes of a settlement.
+type Step string
+
+// The steps, in order. What a crash leaves after each is said where it is taken.
+const (
+	StepRuleset  Step = "ruleset kept"
+	StepPropose  Step = "before the cut is proposed"
+	StepCut      Step = "cut recorded"
+	StepEvidence Step = "decided"
+	StepAppend   Step = "entries appended"
+	StepSettled  Step = "cut settled"
+)
+
+// Steps lists every step.
+func Steps() []Step {
+	return []Step{StepRuleset, StepPropose, StepCut, StepEvidence, StepAppend, StepSettled}
+}
+
+// Settler settles cuts. Any number of settlers may run at once, on one machine or
+// several: they come to the same ledger. One Settler is not safe for concurrent use.
+type Settler struct {
+	store store
+	log   *slog.Logger
+	cfg   Config
+	state *state // of the last settled cut; nil: to be read
+}
+
+// New returns a settler on tables that Migrate made. It does no I/O.
+func New(conn driver.Conn, log *slog.Logger, cfg Config) (*Settler, error) {
+	if cfg.Period == 0 {
+		cfg.Period = DefaultPeriod
+	}
+	if cfg.Period < time.Minute {
+		return nil, fmt.Errorf("a settlement period of %s is too short: give a minute or more", cfg.Period)
+	}
+	if cfg.FromScratch && !cfg.DryRun {
+		return nil, errors.New("settling from scratch is a dry run: the ledger cannot be written twice")
+	}
+	return &Settler{store: store{conn}, log: log, cfg: cfg}, nil
+}
+
+// Result says what a run settled.
+type Result struct {
+	First   uint64 // number of the first cut that this run settled; 0 is none
+	Last    uint64
+	Entries int
+}
+
+func (s *Settler) stop(step Step) error {
+	if s.cfg.Stop == nil {
+		return nil
+	}
+	return s.cfg.Stop(step)
+}
+
+// settle finishes a recorded cut: the one function for a first run, the resumption
+// of a run that died, a second settler, and, without a write, a replay.
+//
+// The state is that of the cut before. On an error it is of no use any more.
+func (s *Settler) settle(ctx context.Context, st *state, cut rules.Cut, set *rules.Ruleset) ([]rules.Entry, error) {
+	entries, err := s.decide(ctx, st, &cut, set)
+	if err != nil {
+		return nil, err
+	}
+	// A crash here leaves the cut without entries: the next run reads the same
+	// cut, decides the same, and appends.
+	if err := s.stop(StepEvidence); err != nil {
+		return nil, err
+	}
+	if !s.cfg.DryRun {
+		openUntil := func(e *rules.Entry) rules.Instant {
+			if r := set.Rule(e.Rule); r != nil {
+				return rules.Contest{Rule: r, Window: e.Window}.OpenUntil()
+			}
+			return math.MaxInt64 // a conflict stays one
+		}
+		if err := s.store.appendEntries(ctx, cut.Number, entries, openUntil); err != nil {
+			return nil, err
+		}
+	}
+	// A crash here leaves the cut settled: the insert was one block. If its answer
+	// was lost, or two settlers got here, the block stands twice and is read once.
+	if err := s.stop(StepAppend); err != nil {
+		return nil, err
+	}
+	st.settled(cut, entries)
+	return entries, nil
+}
+
+// decide returns the sealed entries of the cut.
+func (s *Settler) decide(ctx context.Context, st *state, cut *rules.Cut, set *rules.Ruleset) ([]rules.Entry, error) {
+	conn := s.store.conn
+	st.use(set)
+	if err := st.seed(ctx, conn); err != nil {
+		return nil, err
+	}
+	touches, new, err := readSlice(ctx, conn, set, st.told(), cut)
+	if err != nil {
+		return nil, err
+	}
+	tooLate := st.observe(touches)
+	entries, err := st.findConflicts(ctx, conn, cut)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := s.drawSecret(ctx, set)
+	if err != nil {
+		return nil, err
+	}
+	entries = append(entries, st.commitments(secret, cut)...)
+	log := &logReader{conn, cut, st.conflicts}
+	for _, c := range st.sorted() {
+		if !c.due {
+			continue
+		}
+		horizon := c.Horizon(cut, st.told())
+		if c.Rule.Kind == rules.Leaderboard && c.Window.Closes > horizon.Complete {
+			continue // nothing is decided before its window is over
+		}
+		evidence, err := c.evidence(ctx, log, drawSeed(secret, c.Rule.ID, c.Window))
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, c.Settle(evidence, &c.standing, horizon)...)
+	}
+	return rules.Seal(cut.Number, entries, rules.Settled{Events: new.events, Late: new.late, TooLate: tooLate}), nil
+}
+
+// findConflicts records the conflicts that the cut makes.
+func (s *state) findConflicts(ctx context.Context, conn driver.Conn, cut *rules.Cut) ([]rules.Entry, error) {
+	if s.rivalsTo.Number == 0 || grown(&s.rivalsTo, cut) {
+		rivals, err := readRivals(ctx, conn, s.told(), cut)
+		if err != nil {
+			return nil, err
+		}
+		s.rivals, s.rivalsTo = rivals, *cut
+	}
+	var entries []rules.Entry
+	for _, conflict := range newConflicts(s.rivals, append(s.cuts[:len(s.cuts):len(s.cuts)], *cut), s.conflicts) {
+		s.conflicts[conflict.Identity] = conflict.Counts
+		entries = append(entries, rules.Entry{Kind: rules.KindConflict, Conflict: &conflict})
+	}
+	return entries, nil
+}
+
+// drawSecret returns what seeds come from, "" where no rule draws lots. A crash
+// after it is made leaves a secret that nothing was committed to: the next run
+// uses it.
+func (s *Settler) drawSecret(ctx context.Context, set *rules.Ruleset) (string, error) {
+	for i := range set.Rules {
+		if draws(&set.Rules[i]) {
+			return s.store.secret(ctx, s.cfg.DryRun, func() (string, error) {
+				b := make([]byte, 32)
+				_, err := rand.Read(b)
+				return hex.EncodeToString(b), err
+			})
+		}
+	}
+	return "", nil
+}
+
+// settled moves the state on to the cut.
+func (s *state) settled(cut rules.Cut, entries []rules.Entry) {
+	told := *s.told()
+	s.apply(entries)
+	s.cuts = append(s.cuts, cut)
+	for _, c := range s.all() {
+		if c.due && c.Rule != nil {
+			c.due = c.unfinished(c.Horizon(&cut, &told))
+		}
+	}
+	s.forget()
+}

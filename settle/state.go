@@ -1,0 +1,267 @@
+package settle
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"photofinish/rules"
+)
+
+// state is what settling the next cut needs to know of those before it. It follows
+// from the log and the ledger alone: a settler that resumes builds the same state
+// as the one that died had in memory, and a replay builds it cut by cut.
+//
+// Tallies and claims are kept only to read less. A tally counts every copy of every
+// event that touched a subject, so it may only err upward; a claim is exact and is
+// forgotten when an event arrives that can have come before its end.
+type state struct {
+	cuts      []rules.Cut // all settled ones
+	set       *rules.Ruleset
+	contests  map[contestKey]*contest
+	conflicts map[rules.Identity]rules.Content
+	rivals    []rival // rows that are, or will be, a conflict
+	rivalsTo  rules.Cut
+	seeded    bool // contests hold the tallies of everything settled
+}
+
+type contestKey struct {
+	rule   string
+	scope  string
+	window rules.Window
+}
+
+func (k contestKey) compare(o contestKey) int {
+	return cmp.Or(cmp.Compare(k.rule, o.rule), cmp.Compare(k.scope, o.scope),
+		cmp.Compare(k.window.Opens, o.window.Opens), cmp.Compare(k.window.Closes, o.window.Closes))
+}
+
+// contest is a contest with what is known of it.
+type contest struct {
+	rules.Contest
+	rule     string // its ID; Contest.Rule is nil if the ruleset no longer has it
+	standing rules.Standing
+	tally    map[string]int64
+	claims   map[string]knownClaim
+	due      bool // the next cut must look at it
+}
+
+// knownClaim is the exact claim of a subject, or that it has none yet.
+type knownClaim struct {
+	rules.Claim
+	reached bool
+}
+
+func newState() *state {
+	return &state{contests: map[contestKey]*contest{}, conflicts: map[rules.Identity]rules.Content{}}
+}
+
+// told returns the last settled cut; the zero cut before the first.
+func (s *state) told() *rules.Cut {
+	if len(s.cuts) == 0 {
+		return &rules.Cut{}
+	}
+	return &s.cuts[len(s.cuts)-1]
+}
+
+// apply adds the entries of a cut.
+func (s *state) apply(entries []rules.Entry) {
+	for _, e := range entries {
+		switch {
+		case e.Kind == rules.KindConflict:
+			s.conflicts[e.Conflict.Identity] = e.Conflict.Counts
+		case e.Rule != "":
+			s.contest(rules.Contest{Rule: s.set.Rule(e.Rule), Scope: e.Scope, Window: e.Window}, e.Rule).standing.Apply(e)
+		}
+	}
+}
+
+func (s *state) contest(c rules.Contest, rule string) *contest {
+	key := contestKey{rule, c.Scope, c.Window}
+	known := s.contests[key]
+	if known == nil {
+		known = &contest{Contest: c, rule: rule, tally: map[string]int64{}, claims: map[string]knownClaim{}}
+		s.contests[key] = known
+	}
+	return known
+}
+
+// use makes set the ruleset of the next cut. A new one starts the tallies anew:
+// what its rules count in the cuts before is new to them.
+func (s *state) use(set *rules.Ruleset) {
+	if s.set != nil && s.set.Digest == set.Digest {
+		return
+	}
+	s.set, s.seeded = set, false
+	for _, c := range s.all() {
+		c.Rule = set.Rule(c.rule)
+		c.tally, c.claims, c.due = map[string]int64{}, map[string]knownClaim{}, false
+	}
+}
+
+// seed reads what everything settled so far adds up to, after a start in the
+// middle. What a settled cut left undecided is due.
+func (s *state) seed(ctx context.Context, conn driver.Conn) error {
+	if s.seeded || len(s.cuts) == 0 {
+		s.seeded = true
+		return nil
+	}
+	touches, _, err := readSlice(ctx, conn, s.set, &rules.Cut{}, s.told())
+	if err != nil {
+		return err
+	}
+	before := &rules.Cut{}
+	if len(s.cuts) > 1 {
+		before = &s.cuts[len(s.cuts)-2]
+	}
+	for _, t := range touches {
+		if c := s.touched(t); c != nil && c.OpenUntil() > s.told().Through {
+			c.add(t)
+		}
+	}
+	changed := s.set.Digest != s.told().Ruleset // then its rules have not looked at the past
+	for _, c := range s.sorted() {
+		c.due = changed || c.unfinished(c.Horizon(s.told(), before))
+	}
+	s.seeded = true
+	return nil
+}
+
+// touched returns the contest that the events of t count in; nil is none.
+func (s *state) touched(t touch) *contest {
+	window, ok := t.rule.Window.At(t.from)
+	if !t.rule.Window.Fixed.Forever() {
+		window, ok = t.rule.Window.Fixed, true // the query has asked already
+	}
+	if !ok {
+		return nil
+	}
+	return s.contest(rules.Contest{Rule: t.rule, Scope: t.scope, Window: window}, t.rule.ID)
+}
+
+// observe takes in what is new and marks what is due. It returns how many events
+// came too late for their contests, counted once a contest.
+func (s *state) observe(touches []touch) (tooLate uint64) {
+	for _, t := range touches {
+		c := s.touched(t)
+		switch {
+		case c == nil:
+		case c.OpenUntil() <= s.told().Through:
+			tooLate += t.rows
+		default:
+			if c.add(t) {
+				c.due = true
+			}
+		}
+	}
+	return tooLate
+}
+
+// add takes in a touch and reports whether it can change what is decided.
+func (c *contest) add(t touch) bool {
+	if c.Rule.Kind == rules.Leaderboard || c.Rule.Kind == rules.Sale {
+		return true
+	}
+	if c.tally[t.subject] += t.amount; c.tally[t.subject] < 0 {
+		c.tally[t.subject] = math.MaxInt64
+	}
+	if known, ok := c.claims[t.subject]; ok {
+		if known.reached && t.earliest > known.Latest {
+			return false
+		}
+		delete(c.claims, t.subject)
+	}
+	if c.tally[t.subject] < c.Rule.Threshold {
+		return false
+	}
+	last, full := c.standing.Full(c.Rule)
+	return !full || t.earliest <= last
+}
+
+// unfinished reports whether a cut with that horizon left something undecided.
+func (c *contest) unfinished(h rules.Horizon) bool {
+	switch c.Rule.Kind {
+	case rules.Leaderboard:
+		return !c.Window.Forever() && c.Window.Closes > h.Complete
+	case rules.Sale:
+		return h.Complete < h.Through || c.Rule.Queue == rules.QueueLottery && c.Window.Closes > h.Complete
+	}
+	return slices.ContainsFunc(c.standing.Awards(), func(e rules.Entry) bool { return e.Award.State == rules.Held })
+}
+
+// sorted returns the contests of the ruleset, in its order, then by window and scope.
+func (s *state) sorted() []*contest {
+	order := map[string]int{}
+	for i := range s.set.Rules {
+		order[s.set.Rules[i].ID] = i
+	}
+	all := slices.DeleteFunc(s.all(), func(c *contest) bool { return c.Rule == nil })
+	slices.SortFunc(all, func(a, b *contest) int {
+		return cmp.Or(cmp.Compare(order[a.Rule.ID], order[b.Rule.ID]), a.Compare(b.Contest))
+	})
+	return all
+}
+
+// all returns the contests in no order.
+func (s *state) all() []*contest { return slices.Collect(maps.Values(s.contests)) }
+
+// forget drops the contests that nothing changes any more.
+func (s *state) forget() {
+	maps.DeleteFunc(s.contests, func(_ contestKey, c *contest) bool {
+		return c.Rule != nil && c.OpenUntil() <= s.told().Through
+	})
+}
+
+// evidence reads what a contest is decided from.
+func (c *contest) evidence(ctx context.Context, l *logReader, seed []byte) (rules.Evidence, error) {
+	ev := rules.Evidence{Seed: seed}
+	var err error
+	switch c.Rule.Kind {
+	case rules.Leaderboard:
+		ev.Scores, err = l.scores(ctx, c.Contest)
+	case rules.Sale:
+		ev.Attempts, err = l.records(ctx, c.Contest, nil)
+	default:
+		ev.Claims, err = c.readClaims(ctx, l)
+	}
+	if err != nil {
+		return rules.Evidence{}, fmt.Errorf("decide rule %s: %w", c.Rule.ID, err)
+	}
+	return ev, nil
+}
+
+// readClaims returns the claims of all subjects that reached the threshold,
+// reading those that are not known.
+func (c *contest) readClaims(ctx context.Context, l *logReader) ([]rules.Claim, error) {
+	var unknown []string
+	for _, subject := range slices.Sorted(maps.Keys(c.tally)) {
+		if _, ok := c.claims[subject]; !ok && c.tally[subject] >= c.Rule.Threshold {
+			unknown = append(unknown, subject)
+		}
+	}
+	for _, subject := range unknown {
+		c.claims[subject] = knownClaim{}
+	}
+	err := l.bySubject(ctx, c.Contest, unknown, func(subject string, records []rules.Record) {
+		claim, reached := c.Rule.Claim(subject, records, c.Rule.Threshold)
+		c.claims[subject] = knownClaim{claim, reached}
+	})
+	if err != nil {
+		for _, subject := range unknown {
+			delete(c.claims, subject)
+		}
+		return nil, err
+	}
+	var claims []rules.Claim
+	for _, subject := range slices.Sorted(maps.Keys(c.claims)) {
+		if known := c.claims[subject]; known.reached {
+			claims = append(claims, known.Claim)
+		}
+	}
+	return claims, nil
+}
