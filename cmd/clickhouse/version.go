@@ -1,0 +1,4 @@
+package clickhouse
+
+// EngineVersion returns the version of the embedded engine's package.
+func EngineVersion() string { return engineVersion }
