@@ -166,11 +166,16 @@ func TestFileLimits(t *testing.T) {
 		{"control character", "version: 1\x00", "1:11: has a control character"},
 		{"byte order mark", "\ufeffversion: 1", "1:1: has a byte order mark; save the file as UTF-8 without it"},
 		{"old line ends", "version: 1\rrules:", "1:11: has a carriage return inside a line"},
-		{"deep brackets", strings.Repeat("[", 100_000), "1:21: is nested too deeply, or one mapping has over 1000 entries"},
-		{"deep dashes", strings.Repeat("- ", 100_000), "1:21: is nested too deeply, or one mapping has over 1000 entries"},
-		{"deep lines", "a:\n" + strings.Repeat(" ", 100) + "b: 1", "2:101: is nested too deeply, or one mapping has over 1000 entries"},
+		{"deep brackets", strings.Repeat("[", 100_000), "1:21: is nested too deeply, or one mapping or list has over 2000 entries"},
+		{"deep dashes", strings.Repeat("- ", 100_000), "1:21: is nested too deeply, or one mapping or list has over 2000 entries"},
+		{"deep lines", "a:\n" + strings.Repeat(" ", 100) + "b: 1", "2:101: is nested too deeply, or one mapping or list has over 2000 entries"},
 		{"deep, but not too deep", "version: 1\nrules: " + strings.Repeat("[", 20) + strings.Repeat("]", 20), `rule 1: must be a mapping with id, kind and so on, is a list`},
-		{"wide", strings.Repeat("a: 1\n", 1001), "1001:2: is nested too deeply, or one mapping has over 1000 entries"},
+		{"wide", strings.Repeat("a: 1\n", 2001), "2001:2: is nested too deeply, or one mapping or list has over 2000 entries"},
+		{"a second document after the first's end", "version: 1\n...\nversion: 1\n", "3:1: a rules file is one YAML document; here begins another"},
+		// These took the YAML reader minutes.
+		{"many documents", strings.Repeat("--- a\n", 100_000), "2:1: a rules file is one YAML document; here begins another"},
+		{"many texts", strings.Repeat("\"a\" ", 100_000), "1:5: is not YAML: value is not allowed in this context"},
+		{"many keys without values", strings.Repeat("? a\n", 100_000), "2001:1: is nested too deeply, or one mapping or list has over 2000 entries"},
 		{"many items", fmt.Sprintf(mapping, wide(500)), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -68,8 +68,12 @@ func readYAML(report *reporter, source []byte) (root *yamlNode, ok bool) {
 		}
 	}()
 	tokens := lexer.Tokenize(string(source))
-	if tk := tooDeep(tokens); tk != nil {
-		report.add(tk.Position.Line, tk.Position.Column, "", "is nested too deeply, or one mapping has over %d entries", maxMapping)
+	if tk := outOfShape(tokens); tk != nil {
+		report.add(tk.Position.Line, tk.Position.Column, "", "is nested too deeply, or one mapping or list has over %d entries", maxEntries)
+		return nil, false
+	}
+	if tk := secondDocument(tokens); tk != nil {
+		report.add(tk.Position.Line, tk.Position.Column, "", "a rules file is one YAML document; here begins another")
 		return nil, false
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
@@ -120,6 +124,29 @@ func readable(report *reporter, source []byte) bool {
 	return true
 }
 
+// secondDocument returns the second mark of a document's beginning, or of its end,
+// or nil. The YAML reader takes quadratic time over many documents.
+func secondDocument(tokens token.Tokens) *token.Token {
+	begins, ends := 0, 0
+	for _, tk := range tokens {
+		if tk.Position == nil {
+			continue
+		}
+		switch tk.Type {
+		case token.DocumentHeaderType:
+			begins++
+		case token.DocumentEndType:
+			ends++
+		}
+		if begins > 1 || ends > 1 {
+			return tk
+		}
+	}
+	return nil
+}
+
+// oneDocument returns the file's document. One may yet follow another that is
+// marked as ended.
 func oneDocument(report *reporter, file *ast.File) (*yamlNode, bool) {
 	var body ast.Node
 	for _, doc := range file.Docs {
@@ -133,7 +160,7 @@ func oneDocument(report *reporter, file *ast.File) (*yamlNode, bool) {
 		}
 		if body != nil {
 			line, column := position(doc.Body)
-			report.add(line, column, "", "a rules file is one YAML document; this is a second one")
+			report.add(line, column, "", "a rules file is one YAML document; here begins another")
 			return nil, false
 		}
 		body = doc.Body
@@ -213,64 +240,79 @@ func position(node ast.Node) (line, column int) {
 	return 1, 1
 }
 
-// The shape of a file that the YAML reader is trusted with: it recurses into what is
-// nested and takes quadratic time over one mapping's entries.
+// The bounds of a file that the YAML reader is trusted with: it recurses into what
+// is nested and takes quadratic time over the entries of one mapping.
 const (
 	maxFlowDepth = 20   // of brackets in brackets
 	maxIndent    = 100  // columns before the first character of a line
 	maxMarkers   = 10   // dashes, question marks and colons that nest on one line
-	maxMapping   = 1000 // entries of one mapping
+	maxEntries   = 2000 // of one mapping or list, outside brackets
 )
 
-// tooDeep returns the first token at which the file leaves that shape, or nil.
-func tooDeep(tokens token.Tokens) *token.Token {
-	flow, markers, line := 0, 0, 0
-	var open []struct{ column, entries int } // the block mappings around the token
+// shape follows the tokens of a file to see whether it keeps within these bounds.
+type shape struct {
+	flow    int // brackets open
+	markers int
+	line    int
+	open    []column // the block mappings and lists around the token
+}
+
+// column counts the entries of the block mapping or list that begins at a column.
+type column struct{ at, entries int }
+
+// outOfShape returns the first token at which a file leaves the bounds, or nil.
+func outOfShape(tokens token.Tokens) *token.Token {
+	var s shape
 	for _, tk := range tokens {
-		if tk.Position == nil {
-			continue
-		}
-		if flow == 0 && tk.Position.Line != line {
-			markers = 0
-			if tk.Position.Column > maxIndent && tk.Type != token.CommentType {
-				return tk
-			}
-		}
-		line = tk.Position.Line
-		switch tk.Type {
-		case token.MappingStartType, token.SequenceStartType:
-			flow++
-			markers = 0
-		case token.MappingEndType, token.SequenceEndType:
-			flow = max(flow-1, 0)
-		case token.CollectEntryType:
-			markers = 0
-		case token.SequenceEntryType, token.MappingKeyType, token.MappingValueType:
-			markers++
-			if flow > 0 {
-				break
-			}
-			column := tk.Position.Column
-			if tk.Type == token.MappingValueType && tk.Prev != nil && tk.Prev.Position != nil {
-				column = tk.Prev.Position.Column
-			}
-			for len(open) > 0 && open[len(open)-1].column > column {
-				open = open[:len(open)-1]
-			}
-			if tk.Type != token.MappingValueType {
-				break
-			}
-			if len(open) == 0 || open[len(open)-1].column < column {
-				open = append(open, struct{ column, entries int }{column: column})
-			}
-			open[len(open)-1].entries++
-			if open[len(open)-1].entries > maxMapping {
-				return tk
-			}
-		}
-		if flow > maxFlowDepth || markers > maxMarkers {
+		if tk.Position != nil && !s.takes(tk) {
 			return tk
 		}
 	}
 	return nil
+}
+
+// takes reports whether the file is within the bounds up to the token.
+func (s *shape) takes(tk *token.Token) bool {
+	if s.flow == 0 && tk.Position.Line != s.line {
+		s.markers = 0
+		if tk.Position.Column > maxIndent && tk.Type != token.CommentType {
+			return false
+		}
+	}
+	s.line = tk.Position.Line
+	entries := 0
+	switch tk.Type {
+	case token.MappingStartType, token.SequenceStartType:
+		s.flow++
+		s.markers = 0
+	case token.MappingEndType, token.SequenceEndType:
+		s.flow = max(s.flow-1, 0)
+	case token.CollectEntryType:
+		s.markers = 0
+	case token.MappingValueType:
+		s.markers++
+		entries = s.entry(tk.Prev)
+	case token.SequenceEntryType, token.MappingKeyType:
+		s.markers++
+		entries = s.entry(tk)
+	}
+	return s.flow <= maxFlowDepth && s.markers <= maxMarkers && entries <= maxEntries
+}
+
+// entry counts an entry that begins at the token, and returns how many its mapping
+// or list has. In brackets, which cost no more the more there are, it returns 0.
+func (s *shape) entry(tk *token.Token) int {
+	if s.flow > 0 || tk == nil || tk.Position == nil {
+		return 0
+	}
+	at := tk.Position.Column
+	for len(s.open) > 0 && s.open[len(s.open)-1].at > at {
+		s.open = s.open[:len(s.open)-1]
+	}
+	if len(s.open) == 0 || s.open[len(s.open)-1].at < at {
+		s.open = append(s.open, column{at: at})
+	}
+	last := &s.open[len(s.open)-1]
+	last.entries++
+	return last.entries
 }

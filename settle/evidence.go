@@ -36,84 +36,104 @@ func scanRecord(rows driver.Rows) (rules.Record, error) {
 	return r, err
 }
 
-// records returns one record for each identity that counts in the contest, of all
-// subjects if subjects is nil.
-func (l *logReader) records(ctx context.Context, c rules.Contest, subjects []string) ([]rules.Record, error) {
+// want asks for the records that count in a contest: of the subjects, or of all if
+// subjects is nil.
+type want struct {
+	*contest
+	subjects []string
+}
+
+// read returns, for each want, one record for each identity that counts in it, by
+// (server, ID). All are read in one query, since a query costs more than its rows.
+func (l *logReader) read(ctx context.Context, wants []want) ([][]rules.Record, error) {
 	q := &query{}
-	statement := "SELECT " + recordColumns + "\nFROM event_log\nWHERE " + l.contest(q, c)
-	if subjects != nil {
-		statement += " AND " + c.Rule.Subject + " IN " + q.texts(subjects)
+	parts := make([]string, len(wants))
+	for i, w := range wants {
+		parts[i] = "(" + q.contest(w.Contest)
+		if w.subjects != nil {
+			parts[i] += " AND " + w.Rule.Subject + " IN " + q.texts(w.subjects)
+		}
+		parts[i] += ")"
 	}
-	statement += "\nORDER BY server, id, err_ns, node, offset"
-	rows, err := l.conn.Query(ctx, statement, q.args...)
+	rows, err := l.conn.Query(ctx, "SELECT "+recordColumns+"\nFROM event_log\nWHERE "+q.within(l.cut)+
+		" AND ("+strings.Join(parts, "\n    OR ")+")\nORDER BY server, id, err_ns, node, offset", q.args...)
 	if err != nil {
-		return nil, fmt.Errorf("read the evidence of rule %s: %w", c.Rule.ID, err)
+		return nil, fmt.Errorf("read the evidence of cut %d: %w", l.cut.Number, err)
 	}
 	defer rows.Close()
 	var records []rules.Record
 	for rows.Next() {
 		r, err := scanRecord(rows)
 		if err != nil {
-			return nil, fmt.Errorf("read the evidence of rule %s: %w", c.Rule.ID, err)
+			return nil, fmt.Errorf("read the evidence of cut %d: %w", l.cut.Number, err)
 		}
 		records = append(records, r)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read the evidence of rule %s: %w", c.Rule.ID, err)
+		return nil, fmt.Errorf("read the evidence of cut %d: %w", l.cut.Number, err)
 	}
-	return slices.DeleteFunc(rules.Unique(records, l.conflicts), func(r rules.Record) bool {
-		return !c.Rule.Match(&r.Event) || !c.Window.Contains(r.Instant) || c.Rule.ScopeOf(&r.Event) != c.Scope
-	}), nil
+	unique := rules.Unique(records, l.conflicts)
+	counting := make([][]rules.Record, len(wants))
+	for i, w := range wants {
+		counting[i] = w.choose(unique)
+	}
+	return counting, nil
 }
 
-func (l *logReader) contest(q *query, c rules.Contest) string {
-	return q.within(l.cut) + " AND " + q.contest(c)
-}
-
-// bySubject calls each with the records of every subject, subjects in order.
-func (l *logReader) bySubject(ctx context.Context, c rules.Contest, subjects []string, each func(string, []rules.Record)) error {
-	sorted := slices.Sorted(slices.Values(subjects))
-	for some := range slices.Chunk(sorted, subjectsPerQuery) {
-		records, err := l.records(ctx, c, some)
-		if err != nil {
-			return err
-		}
-		slices.SortStableFunc(records, func(a, b rules.Record) int {
-			return strings.Compare(c.Rule.SubjectOf(&a.Event), c.Rule.SubjectOf(&b.Event))
-		})
-		for start := 0; start < len(records); {
-			end := start + 1
-			for end < len(records) && c.Rule.SubjectOf(&records[end].Event) == c.Rule.SubjectOf(&records[start].Event) {
-				end++
+// choose returns those of the records that count for the want.
+func (w want) choose(records []rules.Record) []rules.Record {
+	var chosen []rules.Record
+	for i := range records {
+		r := &records[i]
+		if w.Rule.Match(&r.Event) && w.Window.Contains(r.Instant) && w.Rule.ScopeOf(&r.Event) == w.Scope {
+			if _, asked := slices.BinarySearch(w.subjects, w.Rule.SubjectOf(&r.Event)); asked || w.subjects == nil {
+				chosen = append(chosen, *r)
 			}
-			each(c.Rule.SubjectOf(&records[start].Event), records[start:end])
-			start = end
 		}
 	}
-	return nil
+	return chosen
+}
+
+// bySubject splits records of a rule by subject and calls each, subjects in order.
+func bySubject(r *rules.Rule, records []rules.Record, each func(string, []rules.Record)) {
+	subject := func(i int) string { return r.SubjectOf(&records[i].Event) }
+	slices.SortStableFunc(records, func(a, b rules.Record) int {
+		return strings.Compare(r.SubjectOf(&a.Event), r.SubjectOf(&b.Event))
+	})
+	for start := 0; start < len(records); {
+		end := start + 1
+		for end < len(records) && subject(end) == subject(start) {
+			end++
+		}
+		each(subject(start), records[start:end])
+		start = end
+	}
 }
 
 // scores returns the exact scores of every subject that can be on the board. Plain
 // counts, which may only err upward, name the candidates: those that can have more
 // than the last line of the board, once that is known exactly.
-func (l *logReader) scores(ctx context.Context, c rules.Contest) ([]rules.Score, error) {
-	limit := 2*c.Rule.Top + 50
+func (l *logReader) scores(ctx context.Context, c *contest) ([]rules.Score, error) {
 	var scores []rules.Score
 	done := map[string]bool{}
-	for {
-		candidates, least, err := l.candidates(ctx, c, limit)
+	for limit := 2*c.Rule.Top + 50; ; limit *= 4 {
+		candidates, least, err := l.candidates(ctx, c.Contest, limit)
 		if err != nil {
 			return nil, err
 		}
 		exhausted := len(candidates) < limit
 		candidates = slices.DeleteFunc(candidates, func(s string) bool { return done[s] })
-		err = l.bySubject(ctx, c, candidates, func(subject string, records []rules.Record) {
-			if s, ok := c.Rule.Score(subject, records); ok {
-				scores = append(scores, s)
+		slices.Sort(candidates)
+		for some := range slices.Chunk(candidates, subjectsPerQuery) {
+			records, err := l.read(ctx, []want{{c, some}})
+			if err != nil {
+				return nil, err
 			}
-		})
-		if err != nil {
-			return nil, err
+			bySubject(c.Rule, records[0], func(subject string, records []rules.Record) {
+				if s, ok := c.Rule.Score(subject, records); ok {
+					scores = append(scores, s)
+				}
+			})
 		}
 		for _, s := range candidates {
 			done[s] = true
@@ -121,7 +141,6 @@ func (l *logReader) scores(ctx context.Context, c rules.Contest) ([]rules.Score,
 		if exhausted || c.Rule.Order == rules.OrderDesc && leastOnBoard(scores, c.Rule.Top) > least {
 			return scores, nil
 		}
-		limit *= 4
 	}
 }
 
@@ -144,7 +163,7 @@ func leastOnBoard(scores []rules.Score, top int) int64 {
 func (l *logReader) candidates(ctx context.Context, c rules.Contest, limit int) ([]string, int64, error) {
 	q := &query{}
 	statement := "SELECT " + c.Rule.Subject + " AS subject, toUInt64(least(sum(toUInt128(" + q.amount(c.Rule.Measure) +
-		")), 4611686018427387904)) AS most\nFROM event_log\nWHERE " + l.contest(q, c) +
+		")), 4611686018427387904)) AS most\nFROM event_log\nWHERE " + q.within(l.cut) + " AND " + q.contest(c) +
 		"\nGROUP BY subject\nORDER BY most DESC, subject\nLIMIT " + q.uint(uint64(limit))
 	rows, err := l.conn.Query(ctx, statement, q.args...)
 	if err != nil {

@@ -2,6 +2,7 @@ package settle
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -9,8 +10,8 @@ import (
 	"photofinish/rules"
 )
 
-// query collects the values of one statement as server-side parameters. Values
-// never become part of the SQL text; what does is written here, or a number.
+// query collects the texts of one statement as server-side parameters. They never
+// become part of the SQL; what does is written in this package, or a number.
 type query struct {
 	args []any
 }
@@ -23,8 +24,8 @@ func (q *query) param(kind string, value any) string {
 
 func (q *query) text(s string) string           { return q.param("String", s) }
 func (q *query) texts(s []string) string        { return q.param("Array(String)", s) }
-func (q *query) uint(n uint64) string           { return q.param("UInt64", n) }
-func (q *query) instant(i rules.Instant) string { return q.param("Int64", int64(i)) }
+func (q *query) uint(n uint64) string           { return strconv.FormatUint(n, 10) }
+func (q *query) instant(i rules.Instant) string { return strconv.FormatInt(int64(i), 10) }
 
 // column returns the SQL of a condition's key.
 func (q *query) column(key string) string {

@@ -3,9 +3,11 @@ package settle
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"photofinish/rules"
 )
@@ -75,15 +77,25 @@ func (s *Settler) run(ctx context.Context, set *rules.Ruleset, until Until) (Res
 		return result, err
 	}
 	for {
-		through, ok, err := plan.next(ctx, s, set)
-		if err != nil || !ok {
+		bounds, err := plan.next(ctx, s.state, s.store.conn, set)
+		if err != nil || len(bounds) == 0 {
 			return result, err
 		}
-		if err := s.stop(StepPropose); err != nil {
+		cuts := plan.cuts(s.state.told(), bounds, set)
+		if err := s.state.lookAhead(ctx, s.store.conn, set, cuts); err != nil {
 			return result, err
 		}
-		if err := s.close(ctx, plan.cut(s.state.told(), through, set), set, &result); err != nil {
-			return result, err
+		for _, cut := range cuts {
+			if err := s.stop(StepPropose); err != nil {
+				return result, err
+			}
+			same, err := s.close(ctx, cut, set, &result)
+			if err != nil {
+				return result, err
+			}
+			if !same {
+				break // another settler's cut was first: plan anew
+			}
 		}
 	}
 }
@@ -144,20 +156,20 @@ func (s *Settler) load(ctx context.Context) (*state, error) {
 }
 
 // close records a cut, or learns that another settler recorded one, and settles
-// the one that was recorded.
-func (s *Settler) close(ctx context.Context, cut rules.Cut, set *rules.Ruleset, result *Result) error {
+// the one that was recorded. It reports whether that is the same.
+func (s *Settler) close(ctx context.Context, cut rules.Cut, set *rules.Ruleset, result *Result) (bool, error) {
+	recorded := cut
 	if !s.cfg.DryRun {
-		recorded, err := s.store.propose(ctx, &cut)
-		if err != nil {
-			return err
+		var err error
+		if recorded, err = s.store.propose(ctx, &cut); err != nil {
+			return false, err
 		}
-		cut = recorded
 	}
 	// A crash here leaves a cut without entries: the next run finishes it first.
 	if err := s.stop(StepCut); err != nil {
-		return err
+		return false, err
 	}
-	return s.finish(ctx, cut, set, result)
+	return reflect.DeepEqual(recorded, cut), s.finish(ctx, recorded, set, result)
 }
 
 // finish settles a recorded cut by the ruleset it names.
@@ -303,41 +315,57 @@ ORDER BY period`
 	return p, nil
 }
 
-// next returns the bound of the next cut, or false where nothing is due.
-func (p *plan) next(ctx context.Context, s *Settler, set *rules.Ruleset) (rules.Instant, bool, error) {
-	told := s.state.told()
-	if told.Through < p.target {
-		through, ok := p.bound(told)
-		p.late = true // the next cut takes late events in
-		return through, ok, nil
+// cutsAhead bounds how many cuts are planned, and read ahead, at once.
+const cutsAhead = 48
+
+// next returns the bounds of the next cuts, none where nothing is due.
+func (p *plan) next(ctx context.Context, st *state, conn driver.Conn, set *rules.Ruleset) ([]rules.Instant, error) {
+	told := st.told()
+	var bounds []rules.Instant
+	for through := told.Through; through < p.target && len(bounds) < cutsAhead; {
+		if told.Number == 0 && len(bounds) == 0 {
+			if len(p.busy) == 0 {
+				return nil, nil // no history begins with silence
+			}
+			through = p.busy[0]
+		}
+		through = p.bound(through)
+		bounds = append(bounds, through)
 	}
 	cut := p.cut(told, told.Through, set)
-	if p.late || told.Number == 0 || !grown(told, &cut) {
-		return 0, false, nil
+	if len(bounds) > 0 || p.late || told.Number == 0 || !grown(told, &cut) {
+		p.late = true // the next cut takes late events in
+		return bounds, nil
 	}
 	p.late = true
-	_, new, err := readSlice(ctx, s.store.conn, set, told, &cut)
-	return told.Through, new.events > 0, err
+	new, err := readSlice(ctx, conn, set, told, &cut)
+	if err != nil || new.events == 0 {
+		return nil, err
+	}
+	return []rules.Instant{told.Through}, nil
 }
 
-// bound returns the end of the period to close after told.
-func (p *plan) bound(told *rules.Cut) (rules.Instant, bool) {
+// bound returns the end of the period to close after from.
+func (p *plan) bound(from rules.Instant) rules.Instant {
 	floor := func(i rules.Instant) rules.Instant { return i - i%p.period }
-	i, _ := slices.BinarySearch(p.busy, floor(told.Through))
-	if told.Number == 0 {
-		if len(p.busy) == 0 {
-			return 0, false // no history begins with silence
-		}
-		return min(p.busy[0]+p.period, p.target), true
-	}
-	through, busy := floor(told.Through)+p.period, p.target
-	if i < len(p.busy) {
+	through, busy := floor(from)+p.period, p.target
+	if i, _ := slices.BinarySearch(p.busy, floor(from)); i < len(p.busy) {
 		busy = p.busy[i] // the period with the next event: close up to it
 	}
 	if busy-through > quietPeriods*p.period {
 		through = floor(busy)
 	}
-	return min(through, p.target), true
+	return min(through, p.target)
+}
+
+// cuts returns the candidates that follow told, one for each bound.
+func (p *plan) cuts(told *rules.Cut, bounds []rules.Instant, set *rules.Ruleset) []rules.Cut {
+	cuts := make([]rules.Cut, len(bounds))
+	for i, through := range bounds {
+		cuts[i] = p.cut(told, through, set)
+		told = &cuts[i]
+	}
+	return cuts
 }
 
 // cut returns the candidate that follows told. Offsets and watermarks never go

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -130,11 +131,11 @@ func (s *Settler) decide(ctx context.Context, st *state, cut *rules.Cut, set *ru
 	if err := st.seed(ctx, conn); err != nil {
 		return nil, err
 	}
-	touches, new, err := readSlice(ctx, conn, set, st.told(), cut)
+	new, err := st.fresh(ctx, conn, cut)
 	if err != nil {
 		return nil, err
 	}
-	tooLate := st.observe(touches)
+	tooLate := st.observe(new.touches)
 	entries, err := st.findConflicts(ctx, conn, cut)
 	if err != nil {
 		return nil, err
@@ -144,20 +145,17 @@ func (s *Settler) decide(ctx context.Context, st *state, cut *rules.Cut, set *ru
 		return nil, err
 	}
 	entries = append(entries, st.commitments(secret, cut)...)
-	log := &logReader{conn, cut, st.conflicts}
-	for _, c := range st.sorted() {
-		if !c.due {
-			continue
-		}
-		horizon := c.Horizon(cut, st.told())
-		if c.Rule.Kind == rules.Leaderboard && c.Window.Closes > horizon.Complete {
-			continue // nothing is decided before its window is over
-		}
-		evidence, err := c.evidence(ctx, log, drawSeed(secret, c.Rule.ID, c.Window))
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, c.Settle(evidence, &c.standing, horizon)...)
+	due := slices.DeleteFunc(st.sorted(), func(c *contest) bool {
+		// Nothing is decided of a board before its window is over.
+		return !c.due || c.Rule.Kind == rules.Leaderboard && c.unfinished(c.Horizon(cut, st.told()))
+	})
+	evidence, err := readEvidence(ctx, &logReader{conn, cut, st.conflicts}, due)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range due {
+		evidence[i].Seed = drawSeed(secret, c.Rule.ID, c.Window)
+		entries = append(entries, c.Settle(evidence[i], &c.standing, c.Horizon(cut, st.told()))...)
 	}
 	return rules.Seal(cut.Number, entries, rules.Settled{Events: new.events, Late: new.late, TooLate: tooLate}), nil
 }

@@ -23,58 +23,69 @@ type touch struct {
 	rows     uint64
 }
 
-// arrivals counts the identities that a cut takes in.
-type arrivals struct {
-	events uint64
-	late   uint64 // of these, of a time that an earlier cut had settled
-}
-
 const (
 	hourNs   = 3600 * 1e9
 	minuteNs = 60 * 1e9
 )
 
-// readSlice reads, in one pass over the events that are new in the cut, what they
-// touch of every rule.
-func readSlice(ctx context.Context, conn driver.Conn, set *rules.Ruleset, told, cut *rules.Cut) ([]touch, arrivals, error) {
+// fresh is what is new in a cut.
+type fresh struct {
+	touches []touch
+	events  uint64 // identities
+	late    uint64 // of these, of a time that an earlier cut had settled
+}
+
+// readSlices reads, in one pass over the events that are new in cuts, what they
+// touch of every rule, for each cut. The cuts follow each other after told, and all
+// read the nodes as far: reading many at once costs little more than one.
+func readSlices(ctx context.Context, conn driver.Conn, set *rules.Ruleset, told *rules.Cut, cuts []rules.Cut) ([]fresh, error) {
 	q := &query{}
-	statement := sliceSQL(q, set, told, cut)
-	rows, err := conn.Query(ctx, statement, q.args...)
+	last := &cuts[len(cuts)-1]
+	rows, err := conn.Query(ctx, sliceSQL(q, set, told, cuts), q.args...)
 	if err != nil {
-		return nil, arrivals{}, fmt.Errorf("read what is new in cut %d: %w", cut.Number, err)
+		return nil, fmt.Errorf("read what is new in cut %d: %w", last.Number, err)
 	}
 	defer rows.Close()
-	var touches []touch
-	var count arrivals
+	slices := make([]fresh, len(cuts))
 	for rows.Next() {
-		var rule int32
+		var n, rule int32
 		var bucket, earliest int64
-		var amount, n, events, late uint64
+		var amount, events, late uint64
 		var t touch
-		if err := rows.Scan(&rule, &bucket, &t.scope, &t.subject, &amount, &earliest, &n, &events, &late); err != nil {
-			return nil, arrivals{}, fmt.Errorf("read what is new in cut %d: %w", cut.Number, err)
+		if err := rows.Scan(&n, &rule, &bucket, &t.scope, &t.subject, &amount, &earliest, &t.rows, &events, &late); err != nil {
+			return nil, fmt.Errorf("read what is new in cut %d: %w", last.Number, err)
 		}
+		slice := &slices[n]
 		if rule == 0 {
-			count = arrivals{events, late}
+			slice.events, slice.late = events, late
 			continue
 		}
 		t.rule = &set.Rules[rule-1]
 		t.from = rules.Instant(bucket * bucketNs(t.rule))
-		t.amount, t.earliest, t.rows = int64(amount), rules.Instant(earliest), n
-		touches = append(touches, t)
+		t.amount, t.earliest = int64(amount), rules.Instant(earliest)
+		slice.touches = append(slice.touches, t)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, arrivals{}, fmt.Errorf("read what is new in cut %d: %w", cut.Number, err)
+		return nil, fmt.Errorf("read what is new in cut %d: %w", last.Number, err)
 	}
-	if told.Number > 0 && count.events > 0 && grown(told, cut) {
-		known, err := countKnown(ctx, conn, told, cut)
+	if first := &slices[0]; told.Number > 0 && first.events > 0 && grown(told, &cuts[0]) {
+		known, err := countKnown(ctx, conn, told, &cuts[0])
 		if err != nil {
-			return nil, arrivals{}, err
+			return nil, err
 		}
-		count.events -= known
-		count.late -= min(count.late, known)
+		first.events -= known
+		first.late -= min(first.late, known)
 	}
-	return touches, count, nil
+	return slices, nil
+}
+
+// readSlice is readSlices of one cut.
+func readSlice(ctx context.Context, conn driver.Conn, set *rules.Ruleset, told, cut *rules.Cut) (fresh, error) {
+	slices, err := readSlices(ctx, conn, set, told, []rules.Cut{*cut})
+	if err != nil {
+		return fresh{}, err
+	}
+	return slices[0], nil
 }
 
 // bucketNs is the span within which all events of the rule lie in one window. 1
@@ -91,8 +102,9 @@ func bucketNs(r *rules.Rule) int64 {
 
 // sliceSQL joins to each event the numbers of the rules it counts for, from 1; 0
 // stands for the event itself, whatever the rules. A rule is known by its number
-// alone, so no text of the ruleset gets into the statement.
-func sliceSQL(q *query, set *rules.Ruleset, told, cut *rules.Cut) string {
+// alone, so no text of the ruleset gets into the statement. The number of the cut,
+// from 0, is how many cuts end at or before the event.
+func sliceSQL(q *query, set *rules.Ruleset, told *rules.Cut, cuts []rules.Cut) string {
 	matches := []string{"toInt32(0)"}
 	hours, minutes, regions, servers := []string{"-1"}, []string{"-1"}, []string{"-1"}, []string{"-1"}
 	players, guilds := []string{"-1"}, []string{"-1"}
@@ -128,38 +140,41 @@ func sliceSQL(q *query, set *rules.Ruleset, told, cut *rules.Cut) string {
 	if len(amounts) > 1 {
 		amount = "multiIf(" + strings.Join(amounts, ", ") + ")"
 	}
-	told0 := "0"
+	late := "0"
 	if told.Number > 0 {
-		told0 = "instant_ns < " + q.instant(told.Through)
+		late = "instant_ns < " + q.instant(told.Through)
+	}
+	// The array is joined in a query of its own: an alias that is used several times
+	// is analyzed as often, and that took longer than reading the events.
+	ends := make([]string, 0, len(cuts))
+	for i := range cuts[:len(cuts)-1] {
+		ends = append(ends, "(instant_ns >= "+q.instant(cuts[i].Through)+")")
+	}
+	cut := "toInt32(0)"
+	if len(ends) > 0 {
+		cut = "toInt32(" + strings.Join(ends, " + ") + ")"
 	}
 	return `SELECT
+    ` + cut + ` AS cut,
     rule,
-    bucket,
-    scope,
-    subject,
-    toUInt64(least(sum(toUInt128(amount)), 4611686018427387904)) AS total,
+    multiIf(` + in(hours) + `, intDiv(instant_ns, 3600000000000), ` + in(minutes) + `, intDiv(instant_ns, 60000000000), toInt64(0)) AS bucket,
+    multiIf(` + in(regions) + `, concat('region:', region), ` + in(servers) + `, concat('server:', server), 'world') AS scope,
+    multiIf(` + in(players) + `, player, ` + in(guilds) + `, guild, '') AS subject,
+    toUInt64(least(sum(toUInt128(` + amount + `)), 4611686018427387904)) AS total,
     min(instant_ns - err_ns) AS earliest,
-    count() AS events_touched,
+    count() AS touched,
     uniqExactIf(sipHash128(server, id), rule = 0) AS events,
-    uniqExactIf(sipHash128(server, id), rule = 0 AND late) AS events_late
+    uniqExactIf(sipHash128(server, id), rule = 0 AND ` + late + `) AS events_late
 FROM
 (
     SELECT
-        arrayJoin(arrayFilter(n -> n >= 0, [` + strings.Join(matches, ",\n            ") + `])) AS rule,
-        multiIf(` + in(hours) + `, intDiv(instant_ns, 3600000000000), ` + in(minutes) + `, intDiv(instant_ns, 60000000000), toInt64(0)) AS bucket,
-        multiIf(` + in(regions) + `, concat('region:', region), ` + in(servers) + `, concat('server:', server), 'world') AS scope,
-        multiIf(` + in(players) + `, player, ` + in(guilds) + `, guild, '') AS subject,
-        ` + amount + ` AS amount,
-        ` + told0 + ` AS late,
-        instant_ns,
-        err_ns,
-        server,
-        id
+        *,
+        arrayJoin(arrayFilter(n -> n >= 0, [` + strings.Join(matches, ",\n            ") + `])) AS rule
     FROM event_log
-    WHERE ` + q.slice(told, cut) + `
+    WHERE ` + q.slice(told, &cuts[len(cuts)-1]) + `
 )
-GROUP BY rule, bucket, scope, subject
-ORDER BY rule, bucket, scope, subject`
+GROUP BY cut, rule, bucket, scope, subject
+ORDER BY cut, rule, bucket, scope, subject`
 }
 
 // countKnown counts the identities that are new in the cut only as further copies

@@ -3,9 +3,9 @@ package settle
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -28,6 +28,38 @@ type state struct {
 	rivals    []rival // rows that are, or will be, a conflict
 	rivalsTo  rules.Cut
 	seeded    bool // contests hold the tallies of everything settled
+	ahead     []ahead
+}
+
+// ahead is what was read of a cut before it was recorded.
+type ahead struct {
+	cut   rules.Cut
+	fresh fresh
+}
+
+// lookAhead reads what is new in the cuts that a run will propose.
+func (s *state) lookAhead(ctx context.Context, conn driver.Conn, set *rules.Ruleset, cuts []rules.Cut) error {
+	slices, err := readSlices(ctx, conn, set, s.told(), cuts)
+	if err != nil {
+		return err
+	}
+	s.ahead = nil
+	for i := range cuts {
+		s.ahead = append(s.ahead, ahead{cuts[i], slices[i]})
+	}
+	return nil
+}
+
+// fresh returns what is new in the cut, from what was read ahead if the cut, and so
+// all those before it, came out as they were proposed.
+func (s *state) fresh(ctx context.Context, conn driver.Conn, cut *rules.Cut) (fresh, error) {
+	if len(s.ahead) > 0 && reflect.DeepEqual(s.ahead[0].cut, *cut) {
+		next := s.ahead[0].fresh
+		s.ahead = s.ahead[1:]
+		return next, nil
+	}
+	s.ahead = nil
+	return readSlice(ctx, conn, s.set, s.told(), cut)
 }
 
 type contestKey struct {
@@ -111,7 +143,7 @@ func (s *state) seed(ctx context.Context, conn driver.Conn) error {
 		s.seeded = true
 		return nil
 	}
-	touches, _, err := readSlice(ctx, conn, s.set, &rules.Cut{}, s.told())
+	all, err := readSlice(ctx, conn, s.set, &rules.Cut{}, s.told())
 	if err != nil {
 		return err
 	}
@@ -119,7 +151,7 @@ func (s *state) seed(ctx context.Context, conn driver.Conn) error {
 	if len(s.cuts) > 1 {
 		before = &s.cuts[len(s.cuts)-2]
 	}
-	for _, t := range touches {
+	for _, t := range all.touches {
 		if c := s.touched(t); c != nil && c.OpenUntil() > s.told().Through {
 			c.add(t)
 		}
@@ -217,51 +249,83 @@ func (s *state) forget() {
 	})
 }
 
-// evidence reads what a contest is decided from.
-func (c *contest) evidence(ctx context.Context, l *logReader, seed []byte) (rules.Evidence, error) {
-	ev := rules.Evidence{Seed: seed}
-	var err error
-	switch c.Rule.Kind {
-	case rules.Leaderboard:
-		ev.Scores, err = l.scores(ctx, c.Contest)
-	case rules.Sale:
-		ev.Attempts, err = l.records(ctx, c.Contest, nil)
-	default:
-		ev.Claims, err = c.readClaims(ctx, l)
+// readEvidence reads what the contests are decided from, in their order.
+func readEvidence(ctx context.Context, l *logReader, due []*contest) ([]rules.Evidence, error) {
+	evidence := make([]rules.Evidence, len(due))
+	var wants []want
+	for i, c := range due {
+		switch c.Rule.Kind {
+		case rules.Leaderboard:
+			scores, err := l.scores(ctx, c)
+			if err != nil {
+				return nil, err
+			}
+			evidence[i].Scores = scores
+		case rules.Sale:
+			wants = append(wants, want{c, nil})
+		default:
+			for some := range slices.Chunk(c.unknown(), subjectsPerQuery) {
+				wants = append(wants, want{c, some})
+			}
+		}
 	}
-	if err != nil {
-		return rules.Evidence{}, fmt.Errorf("decide rule %s: %w", c.Rule.ID, err)
+	attempts := map[*contest][]rules.Record{}
+	for some := range slices.Chunk(wants, wantsPerQuery) {
+		records, err := l.read(ctx, some)
+		if err != nil {
+			return nil, err
+		}
+		for i, w := range some {
+			if w.Rule.Kind == rules.Sale {
+				attempts[w.contest] = records[i]
+				continue
+			}
+			w.learn(w.subjects, records[i])
+		}
 	}
-	return ev, nil
+	for i, c := range due {
+		if c.Rule.Kind == rules.Sale {
+			evidence[i].Attempts = attempts[c]
+		} else if c.Rule.Kind != rules.Leaderboard {
+			evidence[i].Claims = c.known()
+		}
+	}
+	return evidence, nil
 }
 
-// readClaims returns the claims of all subjects that reached the threshold,
-// reading those that are not known.
-func (c *contest) readClaims(ctx context.Context, l *logReader) ([]rules.Claim, error) {
+// wantsPerQuery bounds how many contests one query asks for.
+const wantsPerQuery = 20
+
+// unknown returns the subjects that can have reached the threshold and whose claims
+// have not been read, sorted.
+func (c *contest) unknown() []string {
 	var unknown []string
 	for _, subject := range slices.Sorted(maps.Keys(c.tally)) {
 		if _, ok := c.claims[subject]; !ok && c.tally[subject] >= c.Rule.Threshold {
 			unknown = append(unknown, subject)
 		}
 	}
-	for _, subject := range unknown {
+	return unknown
+}
+
+// learn keeps the claims of the subjects, whose records these are.
+func (c *contest) learn(subjects []string, records []rules.Record) {
+	for _, subject := range subjects {
 		c.claims[subject] = knownClaim{}
 	}
-	err := l.bySubject(ctx, c.Contest, unknown, func(subject string, records []rules.Record) {
+	bySubject(c.Rule, records, func(subject string, records []rules.Record) {
 		claim, reached := c.Rule.Claim(subject, records, c.Rule.Threshold)
 		c.claims[subject] = knownClaim{claim, reached}
 	})
-	if err != nil {
-		for _, subject := range unknown {
-			delete(c.claims, subject)
-		}
-		return nil, err
-	}
+}
+
+// known returns the claims of all subjects that reached the threshold, by subject.
+func (c *contest) known() []rules.Claim {
 	var claims []rules.Claim
 	for _, subject := range slices.Sorted(maps.Keys(c.claims)) {
 		if known := c.claims[subject]; known.reached {
 			claims = append(claims, known.Claim)
 		}
 	}
-	return claims, nil
+	return claims
 }
