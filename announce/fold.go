@@ -1,0 +1,288 @@
+package announce
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"photofinish/rules"
+)
+
+// Build makes the reports of a selection from the ledger. The entries are in the
+// order of (cut, n), each once. They are either the whole ledger or at least those
+// of the cuts selected and what these refer to: see Load. The cuts are those of
+// the entries selected; rulesets are for titles, and may be missing.
+func Build(cuts []rules.Cut, entries []rules.Entry, rulesets []*rules.Ruleset, sel Selection) ([]Report, error) {
+	last := uint64(0)
+	for i := range entries {
+		if err := check(&entries[i]); err != nil {
+			return nil, err
+		}
+		if entries[i].Kind == rules.KindSettled {
+			last = max(last, entries[i].Cut)
+		}
+	}
+	b, err := sel.bounds(last)
+	if err != nil {
+		return nil, err
+	}
+	return build(cuts, entries, rulesets, b)
+}
+
+// check refuses an entry that does not have what its kind promises.
+func check(e *rules.Entry) error {
+	has := true
+	switch e.Kind {
+	case rules.KindAward:
+		has = e.Award != nil
+	case rules.KindBoard:
+		has = e.Board != nil
+	case rules.KindAllocation:
+		has = e.Allocation != nil
+	case rules.KindCorrection:
+		has = e.Correction != nil
+	case rules.KindCompensation:
+		has = e.Compensation != nil
+	case rules.KindCommitment:
+		has = e.Commitment != nil
+	case rules.KindConflict:
+		has = e.Conflict != nil
+	case rules.KindSettled:
+		has = e.Settled != nil
+	case rules.KindPrize: // is in the lines of its board
+	}
+	if !has {
+		return fmt.Errorf("entry %d of cut %d is damaged: a %s that says nothing", e.N, e.Cut, e.Kind)
+	}
+	return nil
+}
+
+func build(cuts []rules.Cut, entries []rules.Entry, rulesets []*rules.Ruleset, b bounds) ([]Report, error) {
+	f := &fold{
+		bounds: b, held: map[contest]map[rules.Identity]rules.Entry{},
+		cutOf: map[string]uint64{}, correctedBy: map[string]string{},
+		rules: rulesByID(rulesets),
+	}
+	for i := range entries {
+		e := &entries[i]
+		f.cutOf[e.ID] = e.Cut
+		if e.Kind == rules.KindCorrection && e.Correction.Policy != rules.Keep && b.perCut {
+			f.correctedBy[e.Correction.Corrects] = e.ID
+		}
+	}
+	byNumber := map[uint64]*rules.Cut{}
+	for i := range cuts {
+		byNumber[cuts[i].Number] = &cuts[i]
+	}
+	reports := []Report{}
+	for i := range entries {
+		e := &entries[i]
+		if e.Cut > b.to {
+			break
+		}
+		f.sell(e)
+		if e.Cut < b.from {
+			continue
+		}
+		f.take(e)
+		if e.Kind != rules.KindSettled || e.Cut != b.to && !b.perCut {
+			continue
+		}
+		cut := byNumber[e.Cut]
+		if cut == nil {
+			return nil, fmt.Errorf("cut %d is settled but not recorded: restore the table cuts", e.Cut)
+		}
+		reports = append(reports, f.finish(cut))
+	}
+	return reports, nil
+}
+
+// rulesByID returns the rules of all rulesets; of two that have one ID, the later.
+func rulesByID(rulesets []*rules.Ruleset) map[string]*rules.Rule {
+	byID := map[string]*rules.Rule{}
+	for _, set := range rulesets {
+		for i := range set.Rules {
+			byID[set.Rules[i].ID] = &set.Rules[i]
+		}
+	}
+	return byID
+}
+
+// contest names what is decided together.
+type contest struct {
+	rule, scope string
+	window      rules.Window
+}
+
+func contestOf(e *rules.Entry) contest { return contest{e.Rule, e.Scope, e.Window} }
+
+// compare orders contests by rule, window, scope.
+func (c contest) compare(o contest) int {
+	return cmp.Or(cmp.Compare(c.rule, o.rule), cmp.Compare(c.window.Opens, o.window.Opens),
+		cmp.Compare(c.window.Closes, o.window.Closes), cmp.Compare(c.scope, o.scope))
+}
+
+type placed struct {
+	contest
+	place   int
+	subject string
+}
+
+// fold collects the entries of a report.
+type fold struct {
+	bounds
+	held        map[contest]map[rules.Identity]rules.Entry // of limited sales: who holds a unit, over all cuts
+	cutOf       map[string]uint64
+	correctedBy map[string]string
+	rules       map[string]*rules.Rule
+
+	part // of the report that is being collected
+}
+
+// part is what one report is made of.
+type part struct {
+	report  Report
+	started bool
+	awards  map[placed]rules.Entry
+	boards  map[contest]rules.Entry
+	touched map[contest]map[rules.Identity]rules.Entry
+}
+
+// sell follows who holds a unit of a limited sale.
+func (f *fold) sell(e *rules.Entry) {
+	if e.Kind != rules.KindAllocation || e.Allocation.Stock == 0 {
+		return
+	}
+	if e.Allocation.State != rules.Reserved {
+		delete(f.held[contestOf(e)], e.Allocation.Attempt)
+		return
+	}
+	put(f.held, contestOf(e), e.Allocation.Attempt, *e)
+}
+
+func put(m map[contest]map[rules.Identity]rules.Entry, c contest, id rules.Identity, e rules.Entry) {
+	if m[c] == nil {
+		m[c] = map[rules.Identity]rules.Entry{}
+	}
+	m[c][id] = e
+}
+
+// take adds an entry of the cuts that the report covers.
+func (f *fold) take(e *rules.Entry) {
+	if !f.started {
+		f.part = part{
+			started: true, awards: map[placed]rules.Entry{}, boards: map[contest]rules.Entry{},
+			touched: map[contest]map[rules.Identity]rules.Entry{},
+			report: Report{
+				Cut: Cut{From: e.Cut}, Awards: []Award{}, Leaderboards: []Leaderboard{}, Sales: []Sale{},
+				Compensations: []Compensation{}, Conflicts: []Conflict{}, Corrections: []Correction{}, Commitments: []Commitment{},
+			},
+		}
+	}
+	c, r := contestOf(e), &f.report
+	switch e.Kind {
+	case rules.KindAward:
+		f.awards[placed{c, e.Award.Place, e.Award.Claim.Subject}] = *e
+	case rules.KindBoard:
+		f.boards[c] = *e
+	case rules.KindAllocation:
+		put(f.touched, c, e.Allocation.Attempt, *e)
+	case rules.KindCorrection:
+		r.Corrections = append(r.Corrections, correctionOf(e))
+		if e.Correction.Policy != rules.Keep {
+			f.withdraw(e)
+		}
+	case rules.KindCompensation:
+		x := e.Compensation
+		r.Compensations = append(r.Compensations, Compensation{
+			Kind: x.Kind, Rule: e.Rule, Scope: e.Scope, Subject: x.Subject, Because: x.Because,
+			Item: Text(x.Item), Takes: x.Takes, Window: e.Window, Outcome: e.ID,
+		})
+	case rules.KindCommitment:
+		r.Commitments = append(r.Commitments, Commitment{e.Rule, e.Scope, e.Window, e.Commitment.Digest})
+	case rules.KindConflict:
+		r.Conflicts = append(r.Conflicts, Conflict{e.Conflict.Server, e.Conflict.ID})
+	case rules.KindSettled:
+		r.Cut.Events += e.Settled.Events
+		r.Cut.Late += e.Settled.Late
+		r.Cut.TooLate += e.Settled.TooLate
+	case rules.KindPrize: // is in the lines of its board
+	}
+}
+
+// withdraw takes the award or board that a correction ends out of the report.
+func (f *fold) withdraw(e *rules.Entry) {
+	k := placed{contestOf(e), e.Correction.Place, e.Correction.Subject}
+	if a, ok := f.awards[k]; ok && a.ID == e.Correction.Corrects {
+		delete(f.awards, k)
+	}
+	if b, ok := f.boards[k.contest]; ok && b.ID == e.Correction.Corrects {
+		delete(f.boards, k.contest)
+	}
+}
+
+// finish returns the report as of the cut and begins the next.
+func (f *fold) finish(cut *rules.Cut) Report {
+	r := f.report
+	r.Cut.Number, r.Cut.Through, r.Cut.Ruleset = cut.Number, cut.Through, cut.Ruleset
+	r.Cut.Lagging = append([]string{}, cut.Lagging...)
+	r.cutOf, r.rules = f.cutOf, f.rules
+	for _, k := range slices.SortedFunc(maps.Keys(f.awards), func(a, b placed) int {
+		return cmp.Or(a.compare(b.contest), cmp.Compare(a.place, b.place), cmp.Compare(a.subject, b.subject))
+	}) {
+		e := f.awards[k]
+		r.Awards = append(r.Awards, f.award(&e, cut))
+	}
+	for _, c := range slices.SortedFunc(maps.Keys(f.boards), contest.compare) {
+		e := f.boards[c]
+		r.Leaderboards = append(r.Leaderboards, f.board(&e, cut))
+	}
+	for _, c := range slices.SortedFunc(maps.Keys(f.touched), contest.compare) {
+		r.Sales = append(r.Sales, saleOf(c, f.touched[c], f.held[c]))
+	}
+	f.part = part{}
+	return r
+}
+
+// state returns how sure an outcome is at the cut.
+func state(s rules.AwardState, finalAt rules.Instant, cut *rules.Cut) rules.AwardState {
+	if s != rules.Held && finalAt <= cut.Through {
+		return rules.Final
+	}
+	return s
+}
+
+func (f *fold) award(e *rules.Entry, cut *rules.Cut) Award {
+	a := e.Award
+	shown := Award{
+		Rule: e.Rule, Scope: e.Scope, Window: e.Window, Place: a.Place, Subject: a.Claim.Subject,
+		At: a.Claim.At, UncertaintyNs: Number(a.Claim.UncertaintyNs()), Tied: a.Tied,
+		State: state(a.State, a.FinalAt, cut), Outcome: e.ID, Corrects: Text(a.Corrects), Prize: Text(a.Claim.Prize),
+		RunnersUp: []RunnerUp{}, CorrectedBy: Text(f.correctedBy[e.ID]), FinalAt: a.FinalAt, Seed: a.Seed, claim: a.Claim,
+	}
+	for _, c := range a.RunnersUp {
+		shown.RunnersUp = append(shown.RunnersUp, RunnerUp{c.Subject, c.At, Number(c.UncertaintyNs()), c})
+	}
+	return shown
+}
+
+func (f *fold) board(e *rules.Entry, cut *rules.Cut) Leaderboard {
+	b := Leaderboard{
+		Rule: e.Rule, Scope: e.Scope, Window: e.Window, State: state(rules.Provisional, e.Board.FinalAt, cut),
+		Outcome: e.ID, Corrects: Text(e.Board.Corrects), Standings: []Standings{},
+		CorrectedBy: Text(f.correctedBy[e.ID]), FinalAt: e.Board.FinalAt,
+	}
+	for _, l := range e.Board.Lines {
+		b.Standings = append(b.Standings, Standings{l.Place, l.Subject, Number(l.Score), l.Reached, l.Tied, Text(l.Prize)})
+	}
+	return b
+}
+
+func correctionOf(e *rules.Entry) Correction {
+	c := e.Correction
+	return Correction{
+		Rule: e.Rule, Scope: e.Scope, Window: e.Window, Corrects: c.Corrects, Place: c.Place, Subject: Text(c.Subject),
+		Found: Text(c.Found), Policy: c.Policy, Reason: c.Reason, Outcome: e.ID,
+	}
+}

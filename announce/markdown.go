@@ -1,0 +1,332 @@
+package announce
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// WriteMarkdown writes the reports one after the other as Markdown with tables.
+// Pictures are referred to by name: see Pictures.
+func WriteMarkdown(w io.Writer, reports []Report) error {
+	var m markdown
+	if len(reports) > 1 {
+		m.index(reports)
+	}
+	for i := range reports {
+		m.report(&reports[i])
+	}
+	if _, err := w.Write(append(bytes.TrimRight(m.Bytes(), "\n"), '\n')); err != nil {
+		return fmt.Errorf("write the report as Markdown: %w", err)
+	}
+	return nil
+}
+
+// markdown is a document that grows.
+type markdown struct {
+	bytes.Buffer
+}
+
+func (m *markdown) line(format string, args ...any) {
+	fmt.Fprintf(m, format, args...)
+	m.WriteByte('\n')
+}
+
+// paragraph writes a line and an empty one.
+func (m *markdown) paragraph(format string, args ...any) {
+	m.line(format, args...)
+	m.WriteByte('\n')
+}
+
+// table writes the head of a table; rows follow.
+func (m *markdown) table(columns ...string) {
+	m.row(columns...)
+	m.line("|%s", strings.Repeat(" --- |", len(columns)))
+}
+
+func (m *markdown) row(cells ...string) { m.line("| %s |", strings.Join(cells, " | ")) }
+
+func (m *markdown) omitted(n int, what string) {
+	if n > 0 {
+		m.WriteByte('\n')
+		m.line("… and %d more %s, all in the JSON report.", n, what)
+	}
+}
+
+func name(s string) string { return markdownText(s, pageNameColumns) }
+
+func (m *markdown) index(reports []Report) {
+	m.paragraph("# %d settlements", len(reports))
+	m.table("Settlement", "Until (UTC)", "In short")
+	for i := range reports {
+		r := &reports[i]
+		m.row(strconv.FormatUint(r.Cut.Number, 10), moment(r.Cut.Through, 0), r.short())
+	}
+	m.WriteByte('\n')
+}
+
+// short is the summary in one line.
+func (r *Report) short() string {
+	var parts []string
+	for _, f := range r.facts() {
+		part := fmt.Sprintf("%d %s", f.Count, f.Name)
+		if f.Detail != "" {
+			part += " (" + f.Detail + ")"
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, " · ")
+}
+
+func (m *markdown) report(r *Report) {
+	m.paragraph("# %s", r.heading())
+	m.paragraph("%s", r.covers())
+	m.paragraph("%s", r.short())
+	if len(r.Cut.Lagging) > 0 {
+		m.paragraph("Waiting for: %s", strings.Join(mapped(r.Cut.Lagging, name), ", "))
+	}
+	m.awards(r)
+	m.boards(r)
+	m.sales(r)
+	m.corrections(r)
+	m.compensations(r)
+	m.commitments(r)
+	m.conflicts(r)
+	m.paragraph("Ruleset `%s`", digestText(r.Cut.Ruleset))
+}
+
+// digestText is a digest as it may stand between backticks.
+func digestText(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c == ':' || c == '-' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' {
+			return c
+		}
+		return '?'
+	}, s)
+}
+
+func mapped(texts []string, f func(string) string) []string {
+	out := make([]string, len(texts))
+	for i, t := range texts {
+		out[i] = f(t)
+	}
+	return out
+}
+
+// contest writes the heading of a contest and what it is about.
+func (m *markdown) contest(r *Report, c contest) {
+	m.paragraph("### %s", name(r.title(c.rule)))
+	m.paragraph("%s · %s · %s", name(c.rule), name(scopeText(c.scope)), windowText(c.window))
+}
+
+func (m *markdown) awards(r *Report) {
+	views := r.contests()
+	if len(views) == 0 {
+		return
+	}
+	m.paragraph("## Awards")
+	for i, v := range views {
+		if i == maxContests {
+			m.omitted(len(views)-i, "contests")
+			break
+		}
+		m.contest(r, v.contest())
+		if v.Picture != nil {
+			m.paragraph("![%s](%s)", markdownText(v.Picture.Alt, 400), v.Picture.Name)
+		}
+		m.table("Place", "Who", "When (UTC)", "State", "Prize", "Outcome")
+		for _, a := range v.Awards {
+			m.row(placeText(a.Place), "**"+name(a.Subject)+"**", moment(a.At, a.UncertaintyNs),
+				m.state(string(a.State), tieText(a)), orDash(a.Prize), m.outcome(r, a.Outcome, a.Corrects, a.CorrectedBy))
+		}
+		m.omitted(v.Omitted, "awards")
+		m.WriteByte('\n')
+		if len(v.Next) > 0 {
+			var next []string
+			for _, u := range v.Next[:min(len(v.Next), maxRows)] {
+				next = append(next, name(u.Subject)+" ("+moment(u.At, u.UncertaintyNs)+")")
+			}
+			m.paragraph("Next: %s", strings.Join(next, ", "))
+		}
+	}
+}
+
+// state writes how sure an outcome is, so that it is seen without colours.
+func (m *markdown) state(state, tie string) string {
+	marks := map[string]string{"held": "⏳ held", "provisional": "◐ provisional", "final": "● final"}
+	text := marks[state]
+	if tie != "" {
+		text += ", " + tie
+	}
+	return text
+}
+
+// outcome writes an entry's ID and how it is tied to others.
+func (m *markdown) outcome(r *Report, id string, corrects, correctedBy Text) string {
+	text := "`" + shortID(digestText(id)) + "`"
+	if corrects != "" {
+		text += " corrects " + m.entry(r, string(corrects))
+	}
+	if correctedBy != "" {
+		text += " **corrected** by " + m.entry(r, string(correctedBy))
+	}
+	return text
+}
+
+// entry names another entry and the settlement it is of.
+func (m *markdown) entry(r *Report, id string) string {
+	text := "`" + shortID(digestText(id)) + "`"
+	if cut, ok := r.CutOf(id); ok && (cut < r.Cut.From || cut > r.Cut.Number) {
+		text += fmt.Sprintf(" of settlement %d", cut)
+	}
+	return text
+}
+
+func placeText(place int) string {
+	if place == 0 {
+		return "✓"
+	}
+	return strconv.Itoa(place)
+}
+
+func orDash(t Text) string {
+	if t == "" {
+		return "–"
+	}
+	return name(string(t))
+}
+
+func (m *markdown) boards(r *Report) {
+	if len(r.Leaderboards) == 0 {
+		return
+	}
+	m.paragraph("## Leaderboards")
+	for i, b := range r.Leaderboards {
+		if i == maxContests {
+			m.omitted(len(r.Leaderboards)-i, "leaderboards")
+			break
+		}
+		m.contest(r, contest{b.Rule, b.Scope, b.Window})
+		m.paragraph("%s · outcome %s", m.state(string(b.State), ""), m.outcome(r, b.Outcome, b.Corrects, b.CorrectedBy))
+		m.table("Place", "Who", "Score", "Reached (UTC)", "Prize")
+		for i, s := range b.Standings {
+			if i == maxRows {
+				m.omitted(len(b.Standings)-i, "lines")
+				break
+			}
+			place := placeText(s.Place)
+			if s.Tied {
+				place += " (tied)"
+			}
+			m.row(place, name(s.Subject), strconv.FormatInt(int64(s.Score), 10), moment(s.Reached, 0), orDash(s.Prize))
+		}
+		m.WriteByte('\n')
+	}
+}
+
+func (m *markdown) sales(r *Report) {
+	if len(r.Sales) == 0 {
+		return
+	}
+	m.paragraph("## Sales")
+	for i, s := range r.Sales {
+		if i == maxContests {
+			m.omitted(len(r.Sales)-i, "sales")
+			break
+		}
+		m.contest(r, contest{s.Rule, s.Scope, s.Window})
+		m.paragraph("%s · %s · %s", name(s.Item), name(priceText(s)), soldText(s))
+		m.table("Who", "When (UTC)", "Units", "State")
+		for i, a := range s.Attempts {
+			if i == maxRows {
+				break
+			}
+			state := words(string(a.State))
+			if a.Reason != "" {
+				state += ": " + name(string(a.Reason))
+			}
+			m.row(name(a.Player), moment(a.At, 0), strconv.FormatInt(int64(a.Units), 10), state)
+		}
+		m.omitted(max(0, len(s.Attempts)-maxRows)+s.AttemptsOmitted, "attempts")
+		m.WriteByte('\n')
+	}
+}
+
+func (m *markdown) corrections(r *Report) {
+	if len(r.Corrections) == 0 {
+		return
+	}
+	m.paragraph("## Corrections")
+	for i, c := range r.Corrections {
+		if i == maxRows {
+			m.omitted(len(r.Corrections)-i, "corrections")
+			break
+		}
+		m.line("- **%s** (%s, %s): %s%s. %s Corrects %s.", name(r.title(c.Rule)), name(scopeText(c.Scope)), windowText(c.Window),
+			name(c.Reason), m.changed(c), policyText(c.Policy), m.entry(r, c.Corrects))
+	}
+	m.WriteByte('\n')
+}
+
+// changed says from whom to whom; a board has no one subject.
+func (m *markdown) changed(c Correction) string {
+	switch {
+	case c.Subject == "" || c.Subject == c.Found:
+		return ""
+	case c.Found == "":
+		return "; it named " + name(string(c.Subject))
+	}
+	return "; it named " + name(string(c.Subject)) + ", and " + name(string(c.Found)) + " was first"
+}
+
+func (m *markdown) compensations(r *Report) {
+	if len(r.Compensations) == 0 {
+		return
+	}
+	m.paragraph("## Compensations")
+	for i, c := range r.Compensations {
+		if i == maxRows {
+			m.omitted(len(r.Compensations)-i, "compensations")
+			break
+		}
+		text := "**" + name(c.Subject) + "** " + compensationText(c)
+		if c.Item != "" {
+			text += " " + name(string(c.Item))
+		}
+		m.line("- %s (%s, %s), because of %s", text, words(c.Kind), name(c.Rule), m.entry(r, c.Because))
+	}
+	m.WriteByte('\n')
+}
+
+func (m *markdown) commitments(r *Report) {
+	if len(r.Commitments) == 0 {
+		return
+	}
+	m.paragraph("## Sealed draws")
+	for i, c := range r.Commitments {
+		if i == maxRows {
+			m.omitted(len(r.Commitments)-i, "sealed draws")
+			break
+		}
+		m.line("- %s · %s · %s: the seed's SHA-256 is `%s`", name(c.Rule), name(scopeText(c.Scope)), windowText(c.Window), digestText(c.Digest))
+	}
+	m.WriteByte('\n')
+}
+
+func (m *markdown) conflicts(r *Report) {
+	if len(r.Conflicts) == 0 {
+		return
+	}
+	m.paragraph("## Conflicts")
+	m.paragraph("Two different events were sent under one identity. The first counts until a person voids one.")
+	for i, c := range r.Conflicts {
+		if i == maxRows {
+			m.omitted(len(r.Conflicts)-i, "conflicts")
+			break
+		}
+		m.line("- %s / %s", name(c.Server), name(c.ID))
+	}
+	m.WriteByte('\n')
+}

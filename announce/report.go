@@ -1,0 +1,225 @@
+package announce
+
+import (
+	"slices"
+	"strconv"
+
+	"photofinish/rules"
+)
+
+// Report is what was decided in the cuts it covers. Its JSON is a promise to
+// users: fields are only ever added. Lists are never nil.
+type Report struct {
+	Cut           Cut            `json:"cut"`
+	Awards        []Award        `json:"awards"`        // by rule, window, scope, place, subject
+	Leaderboards  []Leaderboard  `json:"leaderboards"`  // by rule, window, scope
+	Sales         []Sale         `json:"sales"`         // by rule, window, scope
+	Compensations []Compensation `json:"compensations"` // as in the ledger
+	Conflicts     []Conflict     `json:"conflicts"`     // as in the ledger
+	Voided        uint64         `json:"voided"`
+	Corrections   []Correction   `json:"corrections"` // as in the ledger
+	Commitments   []Commitment   `json:"commitments"` // as in the ledger
+
+	cutOf map[string]uint64      // of the entries that the report names, by ID; of others it is unknown
+	rules map[string]*rules.Rule // by ID; rules whose file cannot be read any more are missing
+}
+
+// Cut says what the report covers: the cuts From to Number, as of Number.
+type Cut struct {
+	Number  uint64        `json:"number"`
+	Through rules.Instant `json:"through"`
+	Ruleset string        `json:"ruleset"`
+	Events  uint64        `json:"events"` // taken in, of all cuts covered
+	Late    uint64        `json:"late"`   // of these, of a time that an earlier cut had settled
+	Lagging []string      `json:"lagging"`
+	TooLate uint64        `json:"too_late"` // of these, for a contest past correction
+	From    uint64        `json:"from"`     // the first cut covered
+}
+
+// Award is a place that a subject took.
+type Award struct {
+	Rule          string           `json:"rule"`
+	Scope         string           `json:"scope"`
+	Window        rules.Window     `json:"window"`
+	Place         int              `json:"place"` // from 1; 0 of an achievement
+	Subject       string           `json:"subject"`
+	At            rules.Instant    `json:"at"`
+	UncertaintyNs Number           `json:"uncertainty_ns"`
+	Tied          bool             `json:"tied"`
+	State         rules.AwardState `json:"state"` // final is seen from the report's cut
+	Outcome       string           `json:"outcome"`
+	Corrects      Text             `json:"corrects"`
+	Prize         Text             `json:"prize"`
+	RunnersUp     []RunnerUp       `json:"runners_up"`
+	CorrectedBy   Text             `json:"corrected_by"` // the correction by a later cut
+	FinalAt       rules.Instant    `json:"final_at"`
+	Seed          string           `json:"seed,omitempty"` // of a draw, hex
+
+	claim rules.Claim
+}
+
+// RunnerUp is who came next when an award was decided.
+type RunnerUp struct {
+	Subject       string        `json:"subject"`
+	At            rules.Instant `json:"at"`
+	UncertaintyNs Number        `json:"uncertainty_ns"`
+
+	claim rules.Claim
+}
+
+// Leaderboard is a board at the end of its window.
+type Leaderboard struct {
+	Rule        string           `json:"rule"`
+	Scope       string           `json:"scope"`
+	Window      rules.Window     `json:"window"`
+	State       rules.AwardState `json:"state"` // Provisional or Final
+	Outcome     string           `json:"outcome"`
+	Corrects    Text             `json:"corrects"`
+	Standings   []Standings      `json:"standings"`
+	CorrectedBy Text             `json:"corrected_by"`
+	FinalAt     rules.Instant    `json:"final_at"`
+}
+
+// Standings is one line of a leaderboard.
+type Standings struct {
+	Place   int           `json:"place"`
+	Subject string        `json:"subject"`
+	Score   Number        `json:"score"`
+	Reached rules.Instant `json:"reached"`
+	Tied    bool          `json:"tied"`
+	Prize   Text          `json:"prize"`
+}
+
+// Sale is what the attempts to buy got. Of a limited sale, Sold and the attempts
+// that hold a unit are as of the report's cut, whichever cut reserved them. An
+// unlimited sale has no end, so there both are of the cuts that the report covers.
+// Who was told no is always of the cuts covered.
+type Sale struct {
+	Rule            string       `json:"rule"`
+	Scope           string       `json:"scope"`
+	Window          rules.Window `json:"window"`
+	Stock           *Number      `json:"stock"` // nil: unlimited
+	Sold            Number       `json:"sold"`  // units
+	SoldOut         int          `json:"sold_out"`
+	Declined        int          `json:"declined"`
+	Attempts        []Attempt    `json:"attempts"` // those that hold a unit, then those told no; each by At, then as in the ledger
+	AttemptsOmitted int          `json:"attempts_omitted"`
+	Item            string       `json:"item"`
+	Price           *rules.Money `json:"price"` // for one unit; nil: nothing is charged
+	Seed            string       `json:"seed,omitempty"`
+}
+
+// The limits of a sale's attempts in a report. The holders of a limited sale are
+// all shown: they are at most its stock.
+const (
+	MaxTold          = 1_000  // told no
+	MaxUnlimitedHeld = 10_000 // that hold a unit of an unlimited sale
+)
+
+// Attempt is an attempt to buy.
+type Attempt struct {
+	Player  string                `json:"player"`
+	At      rules.Instant         `json:"at"`
+	State   rules.AllocationState `json:"state"`
+	Server  string                `json:"server"`
+	ID      string                `json:"id"`
+	Units   Number                `json:"units"`
+	Reason  Text                  `json:"reason"`
+	Outcome string                `json:"outcome"`
+}
+
+// Compensation is what a correction did for a subject.
+type Compensation struct {
+	Kind    string       `json:"kind"`
+	Rule    string       `json:"rule"`
+	Scope   string       `json:"scope"`
+	Subject string       `json:"subject"`
+	Because string       `json:"because"` // the entry that was wrong
+	Item    Text         `json:"item"`
+	Takes   bool         `json:"takes"`
+	Window  rules.Window `json:"window"`
+	Outcome string       `json:"outcome"`
+}
+
+// Correction says that an earlier entry was wrong, and what became of it.
+type Correction struct {
+	Rule     string       `json:"rule"`
+	Scope    string       `json:"scope"`
+	Window   rules.Window `json:"window"`
+	Corrects string       `json:"corrects"`
+	Place    int          `json:"place"`   // 0: not of an award
+	Subject  Text         `json:"subject"` // whom the earlier entry named; none of a board
+	Found    Text         `json:"found"`   // who should have been named; of a board, a digest of its lines
+	Policy   string       `json:"policy"`
+	Reason   string       `json:"reason"`
+	Outcome  string       `json:"outcome"`
+}
+
+// Conflict is an identity under which two different events were sent.
+type Conflict struct {
+	Server string `json:"server"`
+	ID     string `json:"id"`
+}
+
+// Commitment is the digest of a seed that a draw will use.
+type Commitment struct {
+	Rule   string       `json:"rule"`
+	Scope  string       `json:"scope"`
+	Window rules.Window `json:"window"`
+	Digest string       `json:"digest"`
+}
+
+// KindCount is how many compensations there are of a kind.
+type KindCount struct {
+	Kind  string
+	Count int
+}
+
+// CompensationsByKind counts the compensations, by kind.
+func (r *Report) CompensationsByKind() []KindCount {
+	var counts []KindCount
+	for _, c := range r.Compensations {
+		i, found := slices.BinarySearchFunc(counts, c.Kind, func(k KindCount, kind string) int {
+			return compareText(k.Kind, kind)
+		})
+		if !found {
+			counts = slices.Insert(counts, i, KindCount{Kind: c.Kind})
+		}
+		counts[i].Count++
+	}
+	return counts
+}
+
+// CutOf returns the cut that an entry which the report names was decided in. It
+// reports false where that is not known.
+func (r *Report) CutOf(outcome string) (uint64, bool) {
+	cut, ok := r.cutOf[outcome]
+	return cut, ok
+}
+
+// Text is a text whose emptiness is null in JSON.
+type Text string
+
+// MarshalJSON writes null for the empty text.
+func (t Text) MarshalJSON() ([]byte, error) {
+	if t == "" {
+		return []byte("null"), nil
+	}
+	return marshalText(string(t))
+}
+
+// Number is a whole number that is a string in JSON where a reader that has only
+// floating point would lose digits.
+type Number int64
+
+// exactInFloat is the largest number up to which each has a float64 of its own.
+const exactInFloat = 1 << 53
+
+// MarshalJSON writes a number, or beyond 2^53 a string of its digits.
+func (n Number) MarshalJSON() ([]byte, error) {
+	digits := strconv.AppendInt(nil, int64(n), 10)
+	if n > exactInFloat || n < -exactInFloat {
+		return append(append([]byte{'"'}, digits...), '"'), nil
+	}
+	return digits, nil
+}

@@ -1,0 +1,76 @@
+package announce
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"photofinish/rules"
+)
+
+// saleOf returns a sale from the attempts that the report's cuts decided, the last
+// entry of each, and of a limited sale from all that hold a unit now.
+func saleOf(c contest, decided, held map[rules.Identity]rules.Entry) Sale {
+	told := queue(decided, func(a *rules.Allocation) bool { return a.State != rules.Reserved })
+	holders := queue(decided, func(a *rules.Allocation) bool { return a.State == rules.Reserved })
+	newest := slices.MaxFunc(append(slices.Clone(told), holders...), compareEntries)
+	terms := newest.Allocation
+	s := Sale{Rule: c.rule, Scope: c.scope, Window: c.window, Attempts: []Attempt{}, Item: terms.Item, Seed: terms.Seed}
+	if terms.Price.Amount != 0 {
+		s.Price = &rules.Money{Amount: terms.Price.Amount, Currency: terms.Price.Currency}
+	}
+	limit := MaxUnlimitedHeld
+	if terms.Stock > 0 {
+		stock := Number(terms.Stock)
+		s.Stock = &stock
+		holders = queue(held, func(*rules.Allocation) bool { return true })
+		limit = len(holders)
+	}
+	for i := range holders {
+		s.Sold += Number(holders[i].Allocation.Units)
+	}
+	for i := range told {
+		if told[i].Allocation.State == rules.SoldOut {
+			s.SoldOut++
+		} else {
+			s.Declined++
+		}
+	}
+	s.show(holders, limit)
+	s.show(told, MaxTold)
+	return s
+}
+
+// show adds the first attempts, and counts the others.
+func (s *Sale) show(entries []rules.Entry, limit int) {
+	for i := range entries {
+		if i == limit {
+			s.AttemptsOmitted += len(entries) - limit
+			return
+		}
+		a := entries[i].Allocation
+		s.Attempts = append(s.Attempts, Attempt{
+			Player: a.Player, At: a.At, State: a.State, Server: a.Attempt.Server, ID: a.Attempt.ID,
+			Units: Number(a.Units), Reason: Text(a.Reason), Outcome: entries[i].ID,
+		})
+	}
+}
+
+// queue returns the entries that are wanted by the instant of the attempt, then as
+// in the ledger.
+func queue(entries map[rules.Identity]rules.Entry, wanted func(*rules.Allocation) bool) []rules.Entry {
+	var list []rules.Entry
+	for e := range maps.Values(entries) { // the order does not matter: sorted below by what is unique
+		if wanted(e.Allocation) {
+			list = append(list, e)
+		}
+	}
+	slices.SortFunc(list, func(a, b rules.Entry) int {
+		return cmp.Or(cmp.Compare(a.Allocation.At, b.Allocation.At), compareEntries(a, b))
+	})
+	return list
+}
+
+func compareEntries(a, b rules.Entry) int {
+	return cmp.Or(cmp.Compare(a.Cut, b.Cut), cmp.Compare(a.N, b.N))
+}

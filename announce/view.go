@@ -1,0 +1,297 @@
+package announce
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"photofinish/rules"
+)
+
+// The limits of what people read on one page. The JSON report has everything.
+const (
+	maxRows     = 100 // of a contest, a board or a sale
+	maxContests = 100 // of each section of a report
+)
+
+// contestView is the awards of one contest, as people read them.
+type contestView struct {
+	Rule    string
+	Scope   string
+	Window  rules.Window
+	Awards  []Award
+	Next    []RunnerUp // who came next and has no award in it
+	Omitted int
+	Picture *Picture // nil: it was not close
+}
+
+func (v *contestView) contest() contest { return contest{v.Rule, v.Scope, v.Window} }
+
+// contests returns the awards of the report, one contest after the other. Those of
+// an achievement, which has no places, are by instant.
+func (r *Report) contests() []contestView {
+	var views []contestView
+	for _, a := range r.Awards {
+		if last := len(views) - 1; last < 0 || views[last].contest() != (contest{a.Rule, a.Scope, a.Window}) {
+			views = append(views, contestView{Rule: a.Rule, Scope: a.Scope, Window: a.Window})
+		}
+		v := &views[len(views)-1]
+		v.Awards = append(v.Awards, a)
+	}
+	for i := range views {
+		v := &views[i]
+		slices.SortStableFunc(v.Awards, func(a, b Award) int {
+			return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.At, b.At))
+		})
+		v.Next = next(v.Awards)
+		if p, ok := r.picture(v.Awards); ok {
+			v.Picture = &p
+		}
+		if len(v.Awards) > maxRows {
+			v.Omitted = len(v.Awards) - maxRows
+			v.Awards = v.Awards[:maxRows]
+		}
+	}
+	return views
+}
+
+// next returns the runners-up of a contest's awards who have no award themselves,
+// by instant.
+func next(awards []Award) []RunnerUp {
+	seen := map[string]bool{}
+	for _, a := range awards {
+		seen[a.Subject] = true
+	}
+	var list []RunnerUp
+	for _, a := range awards {
+		for _, u := range a.RunnersUp {
+			if !seen[u.Subject] {
+				seen[u.Subject] = true
+				list = append(list, u)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b RunnerUp) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Subject, b.Subject))
+	})
+	return list
+}
+
+// title names a rule for people: by its title, or else by its ID.
+func (r *Report) title(rule string) string {
+	if known := r.rules[rule]; known != nil && known.Title != "" {
+		return known.Title
+	}
+	return rule
+}
+
+// describe says what a rule decides; "" where its file is not known.
+func (r *Report) describe(rule string) string {
+	if known := r.rules[rule]; known != nil {
+		return known.Describe()
+	}
+	return ""
+}
+
+// heading names the report.
+func (r *Report) heading() string {
+	if r.Cut.From == r.Cut.Number {
+		return fmt.Sprintf("Settlement %d", r.Cut.Number)
+	}
+	return fmt.Sprintf("Settlements %d to %d", r.Cut.From, r.Cut.Number)
+}
+
+// covers says what the report is of, in a sentence.
+func (r *Report) covers() string {
+	until := moment(r.Cut.Through, 0) + " UTC"
+	if r.Cut.From == r.Cut.Number {
+		return "Decided from everything that happened before " + until + "."
+	}
+	return fmt.Sprintf("What these %d settlements decided and still stands, from everything that happened before %s.",
+		r.Cut.Number-r.Cut.From+1, until)
+}
+
+// fact is one line of a summary.
+type fact struct {
+	Count  int64
+	Name   string
+	Detail string
+	Alert  bool // a person should look
+}
+
+// facts sums the report up.
+func (r *Report) facts() []fact {
+	var held, provisional, final int64
+	for _, a := range r.Awards {
+		switch a.State {
+		case rules.Held:
+			held++
+		case rules.Final:
+			final++
+		default:
+			provisional++
+		}
+	}
+	facts := []fact{{Count: int64(r.Cut.Events), Name: plural(int64(r.Cut.Events), "event"), Detail: lateText(r.Cut)}}
+	add := func(n int64, name, detail string, alert bool) {
+		if n > 0 {
+			facts = append(facts, fact{n, plural(n, name), detail, alert})
+		}
+	}
+	add(int64(len(r.Awards)), "award", counts([]KindCount{{"final", int(final)}, {"provisional", int(provisional)}, {"held", int(held)}}), false)
+	add(int64(len(r.Leaderboards)), "leaderboard", "", false)
+	sold, told := int64(0), int64(0)
+	for _, s := range r.Sales {
+		sold += int64(s.Sold)
+		told += int64(s.SoldOut + s.Declined)
+	}
+	detail := ""
+	if told > 0 {
+		detail = fmt.Sprintf("%d told no", told)
+	}
+	if len(r.Sales) > 0 {
+		facts = append(facts, fact{sold, plural(sold, "unit") + " sold", detail, false})
+	}
+	add(int64(len(r.Corrections)), "correction", "", false)
+	kinds := r.CompensationsByKind()
+	for i := range kinds {
+		kinds[i].Kind = words(kinds[i].Kind)
+	}
+	add(int64(len(r.Compensations)), "compensation", counts(kinds), false)
+	add(int64(len(r.Commitments)), "sealed draw", "", false)
+	add(int64(len(r.Conflicts)), "conflict", "needs a person", true)
+	add(int64(r.Voided), "voided event", "", true)
+	return facts
+}
+
+func lateText(c Cut) string {
+	if c.Late == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%d late", c.Late)
+	if c.TooLate > 0 {
+		text += fmt.Sprintf(", %d too late to count", c.TooLate)
+	}
+	return text
+}
+
+// counts writes "2 final, 1 held", leaving out what there is none of.
+func counts(kinds []KindCount) string {
+	var parts []string
+	for _, k := range kinds {
+		if k.Count > 0 {
+			parts = append(parts, strconv.Itoa(k.Count)+" "+k.Kind)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	return noun + "s"
+}
+
+// words turns a word of the rules file into one for people.
+func words(kind string) string { return strings.ReplaceAll(kind, "_", " ") }
+
+// scopeText writes a scope for people: "world", "region eu".
+func scopeText(scope string) string {
+	kind, name, named := strings.Cut(scope, ":")
+	if !named {
+		return scope
+	}
+	return kind + " " + name
+}
+
+// shortID is enough of an entry's ID to tell it from others by eye.
+func shortID(id string) string {
+	_, digest, found := strings.Cut(id, ":")
+	if !found {
+		digest = id
+	}
+	return digest[:min(len(digest), 10)]
+}
+
+// tieText says what a tie came to, where the award is one.
+func tieText(a Award) string {
+	switch {
+	case !a.Tied:
+		return ""
+	case a.Seed != "":
+		return "tied, drawn by lot"
+	}
+	return "tied"
+}
+
+// policyText says what a correction means for those it concerns.
+func policyText(policy string) string {
+	switch policy {
+	case rules.DuplicateAward:
+		return "The rightful winner gets it too; nobody loses a thing."
+	case rules.Transfer:
+		return "It moves to whom it belongs."
+	case rules.Keep:
+		return "What was decided stays."
+	}
+	return ""
+}
+
+// compensationText says what was done, without the subject.
+func compensationText(c Compensation) string {
+	switch {
+	case c.Takes && c.Item != "":
+		return "gives back"
+	case c.Item != "":
+		return "gets"
+	}
+	return "would have won; what was decided stays"
+}
+
+// soldText sums a sale up: "3 of 3 sold".
+func soldText(s Sale) string {
+	text := strconv.FormatInt(int64(s.Sold), 10)
+	if s.Stock != nil {
+		text += " of " + strconv.FormatInt(int64(*s.Stock), 10)
+	}
+	text += " sold"
+	if s.SoldOut > 0 {
+		text += fmt.Sprintf(", %d came too late", s.SoldOut)
+	}
+	if s.Declined > 0 {
+		text += fmt.Sprintf(", %d declined", s.Declined)
+	}
+	return text
+}
+
+// priceText writes the price of one unit.
+func priceText(s Sale) string {
+	if s.Price == nil {
+		return "free of charge"
+	}
+	return money(*s.Price)
+}
+
+// money writes an amount. Currencies without two decimals are few and listed.
+func money(m rules.Money) string {
+	places := 2
+	switch m.Currency {
+	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
+		places = 0
+	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
+		places = 3
+	case "CLF", "UYW":
+		places = 4
+	}
+	digits := fmt.Sprintf("%0*d", places+1, max(m.Amount, -m.Amount))
+	if places > 0 {
+		digits = digits[:len(digits)-places] + "." + digits[len(digits)-places:]
+	}
+	if m.Amount < 0 {
+		digits = "−" + digits
+	}
+	return digits + " " + m.Currency
+}

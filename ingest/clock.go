@@ -1,0 +1,56 @@
+package ingest
+
+import (
+	"fmt"
+	"time"
+
+	"photofinish/rules"
+)
+
+// DefaultClockErr is how wrong a server's clock is taken to be where nothing is
+// known of it.
+const DefaultClockErr = 250 * time.Millisecond
+
+// MaxClockOffset is the largest difference of clocks that is taken for one.
+const MaxClockOffset = 24 * time.Hour
+
+// Clock is an estimate of a server's clock against the node's.
+type Clock struct {
+	OffsetNs int64 // add this to the server's time to get the node's
+	ErrNs    int64 // OffsetNs is right give or take this; never negative
+}
+
+// EstimateClock estimates a server's clock from one exchange, in Unix nanoseconds:
+// the server sent at t1 and received the answer at t4 by its own clock, the node
+// received at t2 and answered at t3 by its own.
+//
+// The offset is the middle of what the exchange allows and the error half the
+// round trip: however the delay was divided between the two ways, the true offset
+// lies within. So a slow network makes the estimate vague, never wrong. An exchange
+// that contradicts itself, or an offset beyond MaxClockOffset, is an error.
+func EstimateClock(t1, t2, t3, t4 int64) (Clock, error) {
+	for _, t := range []int64{t1, t2, t3, t4} {
+		// Within these bounds no difference or sum below can overflow.
+		if i := rules.Instant(t); i < rules.MinInstant || i >= rules.MaxInstant {
+			return Clock{}, fmt.Errorf("clock exchange: %d is not Unix nanoseconds of the years 2000 to 2199", t)
+		}
+	}
+	there, back := t2-t1, t3-t4
+	roundTrip := there - back
+	if t4 < t1 || t3 < t2 || roundTrip < 0 {
+		return Clock{}, fmt.Errorf("clock exchange: %d,%d,%d,%d contradicts itself", t1, t2, t3, t4)
+	}
+	c := Clock{OffsetNs: back + roundTrip/2, ErrNs: roundTrip - roundTrip/2}
+	if !c.plausible() {
+		return Clock{}, fmt.Errorf("clock exchange: an offset of %s is beyond %s", time.Duration(c.OffsetNs), MaxClockOffset)
+	}
+	return c, nil
+}
+
+func (c Clock) plausible() bool {
+	return -int64(MaxClockOffset) <= c.OffsetNs && c.OffsetNs <= int64(MaxClockOffset) &&
+		0 <= c.ErrNs && c.ErrNs <= int64(MaxClockOffset)
+}
+
+// correct returns when an event happened by the node's clock.
+func (c Clock) correct(at rules.Instant) rules.Instant { return at.Add(time.Duration(c.OffsetNs)) }

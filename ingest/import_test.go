@@ -1,0 +1,358 @@
+package ingest
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+func put(t testing.TB, path string, content []byte) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func arena(t testing.TB) []byte {
+	t.Helper()
+	b, err := os.ReadFile("testdata/arena_001.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+const arenaEvents = 10 // in arena_001.log
+
+// arena2 is the other file in arena.tar.xz.
+const arena2 = `L 03/09/2026 - 21:30:00: "Bo<2><STEAM_1:0:12><CT>" purchased "awp"
+L 03/09/2026 - 21:30:00: "Bo<2><STEAM_1:0:12><CT>" purchased "deagle"
+`
+
+func gz(t testing.TB, b []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, err := w.Write(b)
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func zst(t testing.TB, b []byte) []byte {
+	t.Helper()
+	w, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.EncodeAll(b, nil)
+}
+
+func tarOf(t testing.TB, nameThenContent ...string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for i := 0; i < len(nameThenContent); i += 2 {
+		name, content := nameThenContent[i], nameThenContent[i+1]
+		err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o600, Size: int64(len(content))})
+		if err == nil {
+			_, err = w.Write([]byte(content))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func importNow(t testing.TB, n *Node, paths ...string) Summary {
+	t.Helper()
+	s, err := n.Import(t.Context(), ImportOptions{Server: "arena", Region: "eu", Paths: paths})
+	if err != nil {
+		t.Fatal(err)
+	}
+	forwardNow(t, n)
+	return s
+}
+
+func TestImportTwiceIsOnceHoweverItIsPacked(t *testing.T) {
+	conn := newLog(t)
+	n, _ := openNode(t, conn, Config{})
+	dir := t.TempDir()
+	one := arena(t)
+	var last Progress
+	s, err := n.Import(t.Context(), ImportOptions{Server: "arena", Region: "eu", Paths: []string{"testdata/arena.tar.xz"}, Progress: func(p Progress) { last = p }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	forwardNow(t, n)
+	if s.Files != 2 || s.FilesSkipped != 1 || s.Lines != 27 || s.Accepted != arenaEvents+2 || s.Offset != arenaEvents+2 || s.Duplicates != 0 {
+		t.Errorf("%+v", s)
+	}
+	if last.Bytes != last.TotalBytes || last.Files != 2 || last.Lines != 27 {
+		t.Errorf("progress ended at %+v", last)
+	}
+	if s.First.String() != "2026-03-09T21:00:05Z" || s.Last.String() != "2026-03-09T21:30:00Z" {
+		t.Errorf("from %v to %v", s.First, s.Last)
+	}
+	if len(s.Refused) != 1 || s.Refused[0].Reason != "at is not a time" || !strings.HasPrefix(s.Refused[0].Example, "testdata/arena.tar.xz:logs/arena_001.log:21: ") {
+		t.Errorf("refused %+v", s.Refused)
+	}
+	if o, w, l := published(t, conn, "n1"); o != s.Offset || w != "21:30:00" || len(l) != 0 {
+		t.Errorf("published %d, %s, %v", o, w, l)
+	}
+	for i, path := range []string{
+		"testdata/arena.tar.xz",
+		put(t, filepath.Join(dir, "1/arena_001.log"), one),
+		put(t, filepath.Join(dir, "2/arena_001.log.gz"), gz(t, one)),
+		put(t, filepath.Join(dir, "3/arena_001.log.zst"), zst(t, one)),
+		put(t, filepath.Join(dir, "4/a.tgz"), gz(t, tarOf(t, "x/arena_001.log", string(one), "arena_002.log", arena2))),
+		put(t, filepath.Join(dir, "5/a.tar"), tarOf(t, "arena_001.log.gz", string(gz(t, one)))),
+		put(t, filepath.Join(dir, "6/a.TAR.ZST"), zst(t, tarOf(t, "arena_001.log", string(one)))),
+		filepath.Join(dir, "1"),
+		dir,
+	} {
+		s := importNow(t, n, path)
+		if s.Accepted != 0 || s.Duplicates < arenaEvents || s.Conflicts != 0 || s.Offset != arenaEvents+2 {
+			t.Errorf("import %d of %s: %+v", i, path, s)
+		}
+	}
+	// Another server's file of the same name, and another node.
+	if s, err := n.Import(t.Context(), ImportOptions{Server: "other", Region: "eu", Paths: []string{filepath.Join(dir, "1")}}); err != nil || s.Accepted != arenaEvents {
+		t.Errorf("another server: %+v, %v", s, err)
+	}
+	n2, _ := openNode(t, conn, Config{Node: "n2"})
+	if s := importNow(t, n2, "testdata/arena.tar.xz"); s.Accepted != 0 || s.Duplicates != arenaEvents+2 {
+		t.Errorf("another node: %+v", s)
+	}
+}
+
+func TestImportOrderDoesNotDependOnTheArchive(t *testing.T) {
+	conn := newLog(t)
+	dir := t.TempDir()
+	one := string(arena(t))
+	order := func(node string, archive []byte) string {
+		n, _ := openNode(t, conn, Config{Node: node})
+		path := put(t, filepath.Join(dir, node+".tar"), archive)
+		if _, err := n.Import(t.Context(), ImportOptions{Server: node, Region: "eu", Paths: []string{path}}); err != nil {
+			t.Fatal(err)
+		}
+		forwardNow(t, n)
+		var ids []string
+		if err := conn.QueryRow(t.Context(), "SELECT groupArray(id) FROM (SELECT id FROM event_log WHERE node = $1 ORDER BY offset)", node).Scan(&ids); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(ids, " ")
+	}
+	a := order("a", tarOf(t, "z/arena_001.log", one, "a/arena_002.log", arena2))
+	b := order("b", tarOf(t, "a/arena_002.log", arena2, "z/arena_001.log", one))
+	if a != b || !strings.HasPrefix(a, "arena_001.log:7 arena_001.log:8 ") || !strings.HasSuffix(a, " arena_002.log:1 arena_002.log:2") {
+		t.Errorf("%s\n%s", a, b)
+	}
+}
+
+func TestBadInputLeavesNothing(t *testing.T) {
+	conn := newLog(t)
+	n, _ := openNode(t, conn, Config{})
+	dir := t.TempDir()
+	one := arena(t)
+	good := put(t, filepath.Join(dir, "arena_001.log"), one)
+	xz, err := os.ReadFile("testdata/arena.tar.xz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped := bytes.Clone(xz)
+	flipped[len(flipped)/2] ^= 0x10
+	half := tarOf(t, "a.log", string(one), "b.log", arena2)
+	changed := bytes.Replace(one, []byte("Ana"), []byte("Eva"), 1)
+	random := make([]byte, 5000)
+	for i, r := 0, newRand(3); i < len(random); i++ {
+		random[i] = byte(r.IntN(256))
+	}
+	for name, paths := range map[string][]string{
+		"missing":             {good, filepath.Join(dir, "nothing-here")},
+		"nothing named":       {},
+		"cut xz":              {good, put(t, filepath.Join(dir, "cut.tar.xz"), xz[:len(xz)-5])},
+		"cut xz early":        {good, put(t, filepath.Join(dir, "cut2.tar.xz"), xz[:len(xz)/2])},
+		"flipped xz":          {good, put(t, filepath.Join(dir, "flip.tar.xz"), flipped)},
+		"empty xz":            {good, put(t, filepath.Join(dir, "empty.log.xz"), nil)},
+		"cut gzip":            {good, put(t, filepath.Join(dir, "cut.log.gz"), gz(t, one)[:200])},
+		"cut zstd":            {good, put(t, filepath.Join(dir, "cut.log.zst"), zst(t, one)[:200])},
+		"cut tar":             {good, put(t, filepath.Join(dir, "cut.tar"), half[:len(half)/3])},
+		"not what it says":    {good, put(t, filepath.Join(dir, "plain.log.gz"), one)},
+		"more than it says":   {good, put(t, filepath.Join(dir, "packed.log"), gz(t, one))},
+		"binary rubbish":      {good, put(t, filepath.Join(dir, "rubbish.log"), random)},
+		"text without stamps": {good, put(t, filepath.Join(dir, "poem.log"), []byte("roses\nviolets\n"))},
+		"rubbish in archive":  {put(t, filepath.Join(dir, "r.tar"), tarOf(t, "a.log", string(one), "b.log", "\x00\x01\n"))},
+		"two of one name":     {good, put(t, filepath.Join(dir, "again/arena_001.log"), changed)},
+	} {
+		s, err := n.Import(t.Context(), ImportOptions{Server: "arena", Region: "eu", Format: FormatByName, Paths: paths})
+		var input *InputError
+		if !errors.As(err, &input) {
+			t.Errorf("%s: %+v, %v", name, s, err)
+			continue
+		}
+		if len(paths) > 0 && input.Path != paths[len(paths)-1] && !strings.HasPrefix(err.Error(), "import: "+dir) {
+			t.Errorf("%s: the error names %q: %v", name, input.Path, err)
+		}
+		if n.Last() != 0 {
+			t.Fatalf("%s: something was imported", name)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(n.cfg.folder(), "*.tmp")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	// And after all that it still works.
+	if s := importNow(t, n, good); s.Accepted != arenaEvents {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestImportStoppedAtEveryStep(t *testing.T) {
+	for step, want := range map[string]uint64{"import.staged": 0, "import.committed": arenaEvents + 2} {
+		conn := newLog(t)
+		dir := t.TempDir()
+		n, _ := openNode(t, conn, Config{Dir: dir, Stop: func(s string) error {
+			if s == step {
+				return errStopped
+			}
+			return nil
+		}})
+		_, err := n.Import(t.Context(), ImportOptions{Server: "arena", Region: "eu", Paths: []string{"testdata/arena.tar.xz"}})
+		if !errors.Is(err, errStopped) {
+			t.Fatal(err)
+		}
+		_ = n.spool.Close()
+		n, _ = openNode(t, conn, Config{Dir: dir})
+		if n.Last() != want {
+			t.Errorf("%s: %d events spooled", step, n.Last())
+		}
+		s := importNow(t, n, "testdata/arena.tar.xz")
+		if s.Accepted+s.Duplicates != arenaEvents+2 {
+			t.Errorf("%s: %+v", step, s)
+		}
+		wantLogged(t, conn, arenaEvents+2, arenaEvents+2)
+		if _, w, _ := published(t, conn, "n1"); w != "21:30:00" {
+			t.Errorf("%s: watermark %s", step, w)
+		}
+	}
+}
+
+func TestImportGrownFileAddsTheRest(t *testing.T) {
+	conn := newLog(t)
+	n, _ := openNode(t, conn, Config{})
+	path := filepath.Join(t.TempDir(), "live.log")
+	put(t, path, []byte(strings.SplitAfter(arena2, "\n")[0]))
+	if s := importNow(t, n, path); s.Accepted != 1 {
+		t.Fatalf("%+v", s)
+	}
+	put(t, path, []byte(arena2))
+	if s := importNow(t, n, path); s.Accepted != 1 || s.Duplicates != 1 {
+		t.Fatalf("%+v", s)
+	}
+	put(t, path, []byte(strings.Replace(arena2, "awp", "m4a1", 1)))
+	s := importNow(t, n, path)
+	if s.Accepted != 1 || s.Duplicates != 1 || s.Conflicts != 1 || s.Conflict != path+":1" {
+		t.Fatalf("%+v", s)
+	}
+	wantLogged(t, conn, 2, 3)
+}
+
+func TestImportLongLinesAndHostileText(t *testing.T) {
+	n, _ := openNode(t, newLog(t), Config{})
+	stamp := "L 03/09/2026 - 21:30:00: "
+	log := stamp + `"` + strings.Repeat("x", MaxLineBytes) + "\n" +
+		stamp + `"` + strings.Repeat("n", 300) + `<2><BOT><CT>" purchased "awp"` + "\n" +
+		stamp + `"esc` + "\x1b" + `[31m<2><BOT><CT>" purchased "awp"` + "\n" +
+		stamp + `"<2><><CT>" purchased "awp"` + "\n" +
+		stamp + `"Ana<2><S:1><CT>" purchased "awp"`
+	s := importNow(t, n, put(t, filepath.Join(t.TempDir(), "hostile.log"), []byte(log)))
+	if s.Lines != 5 || s.Accepted != 1 || len(s.Refused) != 4 {
+		t.Fatalf("%+v", s)
+	}
+	for i, want := range []string{"line is longer than 65536 bytes", "player has a control character", "player is longer than 256 bytes", "player is missing"} {
+		if r := s.Refused[i]; r.Reason != want || r.Count != 1 || strings.ContainsRune(r.Example, 0x1b) || len(r.Example) > 500 {
+			t.Errorf("refused %d: %+v", i, r)
+		}
+	}
+	var id string
+	if err := n.conn.QueryRow(t.Context(), "SELECT id FROM event_log").Scan(&id); err != nil || id != "hostile.log:5" {
+		t.Errorf("id %q, %v: the long line must be counted", id, err)
+	}
+}
+
+func TestImportNDJSONAndCloudEvents(t *testing.T) {
+	conn := newLog(t)
+	n, _ := openNode(t, conn, Config{})
+	dir := t.TempDir()
+	lines := `{"id":"1","type":"kill","at":"2014-02-14T07:00:00.5Z","player":"p","target":"rabbit"}
+
+{"id":"2","type":"kill","at":"2014-02-14T07:00:01Z","player":"p","nonsense":1}
+{"id":"3","type":"heartbeat","at":"2014-02-14T08:00:00Z"}
+`
+	s := importNow(t, n, put(t, filepath.Join(dir, "a.ndjson"), []byte(lines)))
+	if s.Accepted != 1 || s.Heartbeats != 1 || len(s.Refused) != 1 || s.Refused[0].Reason != "the field is not known" || !strings.Contains(s.Refused[0].Example, `"nonsense"`) {
+		t.Fatalf("%+v", s)
+	}
+	one := `{"specversion":"1.0","id":"1","source":"arena","type":"game.kill","time":"2014-02-14T07:00:00.5Z","data":{"player":"p","target":"rabbit"}}`
+	two := strings.Replace(one, `"id":"1"`, `"id":"2","sequence":"17"`, 1)
+	foreign := strings.Replace(one, `"arena"`, `"other"`, 1)
+	for i, c := range []struct {
+		file     string
+		accepted int
+	}{{"[" + one + ",\n" + two + ", " + foreign + "]\n", 1}, {one + "\n" + two + "\n" + foreign, 0}} {
+		path := put(t, filepath.Join(dir, fmt.Sprint(i, ".json")), []byte(c.file))
+		s, err := n.Import(t.Context(), ImportOptions{Server: "arena", Region: "eu", Format: FormatCloudEvents, Paths: []string{path}})
+		if err != nil || s.Accepted != c.accepted || s.Accepted+s.Duplicates != 2 || len(s.Refused) != 1 || s.Lines != 3 {
+			t.Errorf("%d: %+v, %v", i, s, err)
+		}
+		forwardNow(t, n)
+	}
+	for _, bad := range []string{"[" + one, "[" + one + "] x", "[" + strings.Repeat(" ", 10) + `"` + strings.Repeat("x", MaxLineBytes) + `"]`} {
+		path := put(t, filepath.Join(dir, "bad.json"), []byte(bad))
+		_, err := n.Import(t.Context(), ImportOptions{Server: "arena", Region: "eu", Format: FormatCloudEvents, Paths: []string{path}})
+		var input *InputError
+		if !errors.As(err, &input) {
+			t.Errorf("%.60s: %v", bad, err)
+		}
+	}
+}
+
+func TestImportZoneAndClockError(t *testing.T) {
+	n, _ := openNode(t, newLog(t), Config{})
+	zone := time.FixedZone("", 3600)
+	path := put(t, filepath.Join(t.TempDir(), "a.log"), []byte(arena2))
+	s, err := n.Import(t.Context(), ImportOptions{Server: "arena", Region: "eu", Paths: []string{path}, Location: zone, ClockErr: 2 * time.Second})
+	if err != nil || s.First.String() != "2026-03-09T20:30:00Z" {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	forwardNow(t, n)
+	var errs []int64
+	if err := n.conn.QueryRow(t.Context(), "SELECT groupUniqArray(err_ns) FROM event_log").Scan(&errs); err != nil || !reflect.DeepEqual(errs, []int64{2_500_000_000}) {
+		t.Errorf("%v, %v", errs, err)
+	}
+	for _, o := range []ImportOptions{{Server: "", Region: "eu"}, {Server: "s", Region: ""}, {Server: "s", Region: "r", Format: "xml"}, {Server: "s", Region: "r", ClockErr: -1}} {
+		o.Paths = []string{path}
+		if _, err := n.Import(t.Context(), o); err == nil {
+			t.Errorf("%+v was taken", o)
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package ingest
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"photofinish/rules"
+)
+
+// record is an accepted event as it lies in the spool: everything the merged log
+// says of it but node and offset, which follow from the spool.
+type record struct {
+	rules.Record
+	receivedNs int64
+}
+
+// recordVersion is the first byte of a payload.
+const recordVersion = 1
+
+var errRecord = errors.New("a spooled record cannot be read")
+
+// appendTo appends the payload to b:
+//
+//	version u8, content [16]byte, then varints at, instant, err, count, price,
+//	received, uvarint seq, then texts (uvarint length, bytes) server, region, id,
+//	type, player, guild, target, sku, currency, then uvarint number of attributes
+//	and their names and values, ordered by name.
+func (r *record) appendTo(b []byte) []byte {
+	b = append(b, recordVersion)
+	b = append(b, r.Content[:]...)
+	for _, n := range [...]int64{int64(r.At), int64(r.Instant), r.ErrNs, r.Count, r.Price.Amount, r.receivedNs} {
+		b = binary.AppendVarint(b, n)
+	}
+	b = binary.AppendUvarint(b, r.Seq)
+	for _, s := range [...]string{r.Server, r.Region, r.ID, r.Type, r.Player, r.Guild, r.Target, r.SKU, r.Price.Currency} {
+		b = appendText(b, s)
+	}
+	b = binary.AppendUvarint(b, uint64(len(r.Attrs)))
+	for _, name := range slices.Sorted(maps.Keys(r.Attrs)) {
+		b = appendText(b, name)
+		b = appendText(b, r.Attrs[name])
+	}
+	return b
+}
+
+func appendText(b []byte, s string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}
+
+// readRecord is the inverse of appendTo. It keeps nothing of b.
+func readRecord(b []byte) (record, error) {
+	var r record
+	if len(b) < 1+len(r.Content) || b[0] != recordVersion {
+		return r, fmt.Errorf("%w: %d bytes of an unknown version", errRecord, len(b))
+	}
+	copy(r.Content[:], b[1:])
+	in := fields{rest: string(b[1+len(r.Content):])}
+	r.At, r.Instant = rules.Instant(in.varint()), rules.Instant(in.varint())
+	r.ErrNs, r.Count, r.Price.Amount, r.receivedNs = in.varint(), in.varint(), in.varint(), in.varint()
+	r.Seq = in.uvarint()
+	for _, s := range [...]*string{&r.Server, &r.Region, &r.ID, &r.Type, &r.Player, &r.Guild, &r.Target, &r.SKU, &r.Price.Currency} {
+		*s = in.text()
+	}
+	attrs := in.uvarint()
+	if attrs > MaxAttrs {
+		return r, fmt.Errorf("%w: %d attributes", errRecord, attrs)
+	}
+	if attrs > 0 {
+		r.Attrs = make(map[string]string, attrs)
+		for range attrs {
+			name := in.text()
+			r.Attrs[name] = in.text()
+		}
+	}
+	if in.bad || in.rest != "" {
+		return r, fmt.Errorf("%w: %d bytes", errRecord, len(b))
+	}
+	return r, nil
+}
+
+// fields takes the parts of a payload off its front; after the first that is not
+// there, bad is set and everything is zero.
+type fields struct {
+	rest string
+	bad  bool
+}
+
+func (f *fields) uvarint() uint64 {
+	var n uint64
+	for i := 0; i < len(f.rest) && i < binary.MaxVarintLen64; i++ {
+		c := f.rest[i]
+		n |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			f.rest = f.rest[i+1:]
+			return n
+		}
+	}
+	f.rest, f.bad = "", true
+	return 0
+}
+
+func (f *fields) varint() int64 {
+	n := f.uvarint()
+	return int64(n>>1) ^ -int64(n&1)
+}
+
+func (f *fields) text() string {
+	n := f.uvarint()
+	if n > uint64(len(f.rest)) {
+		f.rest, f.bad = "", true
+		return ""
+	}
+	s := f.rest[:n]
+	f.rest = f.rest[n:]
+	return s
+}
+
+// key is a digest that stands for an identity, or for an identity with a content,
+// where millions of them are kept in memory.
+type key [16]byte
+
+// identityKey stands for (server, id).
+func identityKey(server, id string) key {
+	b := make([]byte, 0, 512)
+	b = appendText(b, server)
+	b = append(b, id...)
+	h := sha256.Sum256(b)
+	return key(h[:16])
+}
+
+// with stands for the identity with that content.
+func (k key) with(c rules.Content) key {
+	var b [len(k) + len(c)]byte
+	copy(b[:], k[:])
+	copy(b[len(k):], c[:])
+	h := sha256.Sum256(b[:])
+	return key(h[:16])
+}

@@ -1,0 +1,263 @@
+package ingest
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"photofinish/rules"
+)
+
+// The expressions that say what a line means; see readKill.
+const tupleRE = `(.*)<\d+><([^<>]*)><([^<>]*)>"`
+
+var (
+	killRE    = regexp.MustCompile(`^"` + tupleRE + ` \[[^\]]*\] killed "` + tupleRE + ` \[[^\]]*\] with "([^"]*)"(.*)$`)
+	oldKillRE = regexp.MustCompile(`^"` + tupleRE + ` killed "` + tupleRE + ` with "([^"]*)"(.*)$`)
+	buyRE     = regexp.MustCompile(`^"` + tupleRE + ` purchased "([^"]*)"$`)
+)
+
+func reference(rest string) string {
+	m := killRE.FindStringSubmatch(rest)
+	if m == nil {
+		m = oldKillRE.FindStringSubmatch(rest)
+	}
+	if b := buyRE.FindStringSubmatch(rest); b != nil {
+		return fmt.Sprintf("buy %q", b[1:])
+	}
+	if m == nil {
+		return ""
+	}
+	headshot := strings.Contains(m[8], "(headshot)") || strings.Contains(m[8], `(customkill "headshot")`)
+	return fmt.Sprintf("kill %q %v", m[1:8], headshot)
+}
+
+func scanned(rest string) string {
+	if b, ok := readBuy([]byte(rest)); ok {
+		return fmt.Sprintf("buy %q", []string{string(b.player.name), string(b.player.sid), string(b.player.team), string(b.item)})
+	}
+	k, ok := readKill([]byte(rest))
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("kill %q %v", []string{
+		string(k.player.name), string(k.player.sid), string(k.player.team),
+		string(k.victim.name), string(k.victim.sid), string(k.victim.team), string(k.weapon),
+	}, k.headshot)
+}
+
+// pieces are what hostile names are made of.
+var pieces = []string{
+	`"`, `<`, `>`, `[`, `]`, ` `, `1`, `x`, `BOT`, `<1>`, `<2><BOT>`, `<3><BOT><CT>`, `<4><><>"`, ` killed `, ` killed "`, `" killed "`, `] killed "`,
+	` with "`, `" with "`, `] with "`, ` [0 1 2]`, `[`, `] `, ` purchased "`, `" purchased "`, `awp"`, `"a<1><b><c>" [1] killed "`, `d<2><e><f>" [2] with "ak47"`,
+	`"a<1><b><c>" killed "d<2><e><f>" with "ak47"`, ` (headshot)`, `"g<7><h><i>" purchased "awp"`, `"`, `é`, "\xff",
+}
+
+// assemble makes a line of hostile pieces, chosen by the bytes.
+func assemble(choice []byte) string {
+	var b strings.Builder
+	for _, c := range choice {
+		b.WriteString(pieces[int(c)%len(pieces)])
+	}
+	return b.String()
+}
+
+func FuzzSourceLine(f *testing.F) {
+	for _, s := range []string{
+		`"Rock<7><BOT><CT>" [-1 2 3] killed "Steel<8><BOT><TERRORIST>" [4 5 6] with "ak47" (headshot)`,
+		`"Rock<7><BOT><CT>" purchased "awp"`,
+		`"a" killed "b<1><c><d>" [1] killed "e<2><f><g>" [2] with "h" [3] with "i"`,
+	} {
+		f.Add([]byte{}, s)
+	}
+	for i := range pieces {
+		f.Add([]byte{26, byte(i), 27, 29}, "")
+		f.Add([]byte{0, byte(i), 11, 7, 10, byte(i), 27}, "")
+	}
+	f.Fuzz(func(t *testing.T, choice []byte, line string) {
+		if len(choice) > 24 {
+			choice = choice[:24]
+		}
+		for _, s := range []string{line, assemble(choice), `"` + assemble(choice)} {
+			if strings.ContainsRune(s, '\n') || !utf8.ValidString(s) {
+				continue // the reference reads characters, not bytes
+			}
+			if got, want := scanned(s), reference(s); got != want {
+				t.Fatalf("%q:\n got %s\nwant %s", s, got, want)
+			}
+		}
+	})
+}
+
+func TestHostileNamesAsTheExpressionsReadThem(t *testing.T) {
+	r := newRand(1)
+	matched := 0
+	for range 100_000 {
+		choice := make([]byte, 1+r.IntN(10))
+		for i := range choice {
+			choice[i] = byte(r.IntN(len(pieces) - 1)) // without the byte that is not UTF-8
+		}
+		s := `"` + assemble(choice)
+		got, want := scanned(s), reference(s)
+		if got != want {
+			t.Fatalf("%q:\n got %s\nwant %s", s, got, want)
+		}
+		if got != "" {
+			matched++
+		}
+	}
+	if matched < 1000 {
+		t.Errorf("only %d lines were events: the pieces are too wild", matched)
+	}
+}
+
+func TestStamps(t *testing.T) {
+	tokyo, err := time.LoadLocation("Asia/Tokyo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		line string
+		zone *time.Location
+		want string // time, error, rest; empty: not stamped
+	}{
+		{"L 02/14/2014 - 06:09:34: World", time.UTC, "2014-02-14T06:09:34Z 500000000 World"},
+		{"L 02/14/2014 - 06:09:34: World", tokyo, "2014-02-13T21:09:34Z 500000000 World"},
+		{"L 02/14/2014 - 06:09:34.125: World", time.UTC, "2014-02-14T06:09:34.125Z 500000 World"},
+		{"L 02/14/2014 - 06:09:34.125 - World", time.UTC, "2014-02-14T06:09:34.125Z 500000 World"},
+		{"02/14/2014 - 06:09:34.125 - World", time.UTC, "2014-02-14T06:09:34.125Z 500000 World"},
+		{"L 02/14/2014 - 06:09:34: ", time.UTC, "2014-02-14T06:09:34Z 500000000 "},
+		{"02/14/2014 - 06:09:34: World", time.UTC, ""},
+		{"L 02/14/2014 - 06:09:34:", time.UTC, ""},
+		{"L 02/14/2014 - 06:09:3x: World", time.UTC, ""},
+		{"L 2/14/2014 - 06:09:34: World", time.UTC, ""},
+		{" L 02/14/2014 - 06:09:34: World", time.UTC, ""},
+		{"", time.UTC, ""},
+		{"L ", time.UTC, ""},
+		{"L 02/30/2014 - 06:09:34: World", time.UTC, "refused"},
+		{"L 13/14/2014 - 06:09:34: World", time.UTC, "refused"},
+		{"L 02/14/2014 - 24:09:34: World", time.UTC, "refused"},
+		{"L 02/14/2014 - 06:60:34: World", time.UTC, "refused"},
+		{"L 02/14/2014 - 06:09:60: World", time.UTC, "refused"},
+		{"L 12/31/1999 - 23:59:59: World", time.UTC, "refused"},
+		{"L 01/01/2000 - 00:00:00: World", time.UTC, "2000-01-01T00:00:00Z 500000000 World"},
+		{"L 12/31/2199 - 23:59:59: World", time.UTC, "2199-12-31T23:59:59Z 500000000 World"},
+		{"L 01/01/2200 - 00:00:00: World", time.UTC, "refused"},
+	} {
+		got := ""
+		if l := readSourceLine([]byte(c.line)); l.stamped {
+			at, errNs, err := l.at.instant(c.zone)
+			if got = fmt.Sprintf("%v %d %s", at, errNs, l.rest); err != nil {
+				got = "refused"
+			}
+		}
+		if got != c.want {
+			t.Errorf("%q in %s: got %q, want %q", c.line, c.zone, got, c.want)
+		}
+	}
+}
+
+// show writes what a log gave, one line for each of its lines.
+func show(base string, zone *time.Location, log []byte) string {
+	var b strings.Builder
+	s := newSourceLog(base, zone)
+	for i, line := range bytes.Split(bytes.TrimSuffix(log, []byte("\n")), []byte("\n")) {
+		e, errNs, kind, err := s.next(bytes.TrimSuffix(line, []byte("\r")))
+		switch {
+		case err != nil:
+			fmt.Fprintf(&b, "%d refused: %v\n", i+1, err)
+		case e == nil:
+			fmt.Fprintf(&b, "%d skipped: %s\n", i+1, kind)
+		default:
+			fmt.Fprintf(&b, "%d %s %s at %v ± %d seq %d|%d player %q", i+1, e.Type, e.ID, e.At, errNs, e.Seq>>seqLineBits, e.Seq&(1<<seqLineBits-1), e.Player)
+			if e.Type == rules.TypeKill {
+				fmt.Fprintf(&b, " target %q", e.Target)
+			} else {
+				fmt.Fprintf(&b, " sku %q", e.SKU)
+			}
+			for _, name := range slices.Sorted(maps.Keys(e.Attrs)) {
+				fmt.Fprintf(&b, " %s=%q", name, e.Attrs[name])
+			}
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
+func TestArenaLog(t *testing.T) {
+	log, err := os.ReadFile(filepath.Join("testdata", "arena_001.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := filepath.Join("testdata", "arena_001.golden")
+	got := show("arena_001.log", time.UTC, log)
+	if os.Getenv("PHOTOFINISH_UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	crlf := bytes.TrimSuffix(bytes.ReplaceAll(log, []byte("\n"), []byte("\r\n")), []byte("\r\n"))
+	if again := show("arena_001.log", time.UTC, crlf); again != got {
+		t.Errorf("CRLF and no final newline change the result:\n%s", again)
+	}
+}
+
+func TestSeqOrdersLinesAcrossFiles(t *testing.T) {
+	var last uint64
+	for _, file := range []string{
+		"L 02/14/2014 - 06:09:34: x\nL 02/14/2014 - 06:09:40: \"a<1><S:1><CT>\" purchased \"m4\"\nL 02/14/2014 - 06:10:00: \"a<1><S:1><CT>\" purchased \"m4\"\n",
+		"L 02/14/2014 - 06:10:00: \"a<1><S:1><CT>\" purchased \"m4\"\nL 02/14/2014 - 06:10:00: \"a<1><S:1><CT>\" purchased \"m4\"\n",
+	} {
+		s := newSourceLog("f.log", time.UTC)
+		for line := range bytes.Lines([]byte(file)) {
+			e, _, _, err := s.next(bytes.TrimSpace(line))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e == nil {
+				continue
+			}
+			if e.Seq <= last {
+				t.Errorf("seq %d after %d", e.Seq, last)
+			}
+			last = e.Seq
+		}
+	}
+}
+
+func TestBytesThatAreNotUTF8(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain":                "plain",
+		"é€😀":                  "é€😀",
+		"a\xffb":               "a\ufffdb",
+		"\xff\xff":             "\ufffd\ufffd",
+		"\xe2\x82":             "\ufffd",             // the beginning of €
+		"\xe2\x82x":            "\ufffdx",            //
+		"\xe2\x82\xe2\x82\xac": "\ufffd€",            //
+		"\xf0\x9f\x98":         "\ufffd",             //
+		"\xf0\x80\x80":         "\ufffd\ufffd\ufffd", // too long a form: no byte continues it
+		"\xed\xa0\x80":         "\ufffd\ufffd\ufffd", // a surrogate
+		"\xc0\xaf":             "\ufffd\ufffd",
+		"\xf4\x90\x80\x80":     "\ufffd\ufffd\ufffd\ufffd",
+		"\x80":                 "\ufffd",
+	} {
+		if got := text([]byte(in)); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
