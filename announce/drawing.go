@@ -18,7 +18,7 @@ const (
 	rowHeight     = 560
 	barTop        = 290 // in a row
 	barHeight     = 140
-	footHeight    = 860
+	footHeight    = 1000
 	verdictWidth  = 66 // columns
 	checkerSquare = 50
 )
@@ -49,7 +49,7 @@ func (d *drawing) draw() string {
 	}
 	a := newAxis(claims, margin, plotRight)
 	s := &svg{}
-	s.rect("pf-paper", 5, 5, pictureWidth-10, d.height()-10, 140)
+	s.rect("pf-paper", 0, 0, pictureWidth, d.height(), 0)
 	d.drawHead(s)
 	d.drawAxis(s, a)
 	d.drawTies(s, a)
@@ -66,10 +66,9 @@ func (d *drawing) drawHead(s *svg) {
 	for i, line := range wrapped(d.verdict, verdictWidth) {
 		s.text("pf-verdict", margin, titleBase+lineHeight*int64(i+1)+30, line)
 	}
-	for x := range int64(2) {
-		for y := int64(0); y < d.height()-10; y += checkerSquare * 2 {
-			s.rect("pf-dark", 5+x*checkerSquare, y+x*checkerSquare+5, checkerSquare, checkerSquare, 0)
-		}
+	for column := range int64(2) {
+		x := checkerSquare/2 + column*checkerSquare
+		s.line("pf-flag", x, column*checkerSquare, x, d.height())
 	}
 }
 
@@ -85,12 +84,13 @@ func (d *drawing) drawAxis(s *svg, a axis) {
 		s.line("pf-axis", a.x(t.at), bottom, a.x(t.at), bottom+50)
 		s.text("pf-tick", a.x(t.at), bottom+190, t.label)
 	}
-	s.text("pf-soft", margin, bottom+430, "0 is "+moment(ticks[0].at, 0)+" UTC. A bar is when it can have been, the mark when most likely.")
+	s.text("pf-soft", margin, bottom+430, "0 is "+moment(ticks[0].at, 0)+" UTC")
 	caption := d.caption
 	if d.more > 0 {
 		caption += fmt.Sprintf(" · %d more", d.more)
 	}
-	s.text("pf-soft", margin, bottom+630, caption)
+	s.text("pf-soft", margin, bottom+610, "Bar: when it can have been. Mark: when most likely.")
+	s.text("pf-soft", margin, bottom+790, caption)
 }
 
 // drawTies joins neighbours whose intervals meet by a bracket that says what

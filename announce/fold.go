@@ -60,7 +60,7 @@ func check(e *rules.Entry) error {
 
 func build(cuts []rules.Cut, entries []rules.Entry, rulesets []*rules.Ruleset, b bounds) ([]Report, error) {
 	f := &fold{
-		bounds: b, held: map[contest]map[rules.Identity]rules.Entry{},
+		bounds: b, held: map[contest]map[rules.Identity]*rules.Entry{},
 		cutOf: map[string]uint64{}, correctedBy: map[string]string{},
 		rules: rulesByID(rulesets),
 	}
@@ -132,7 +132,7 @@ type placed struct {
 // fold collects the entries of a report.
 type fold struct {
 	bounds
-	held        map[contest]map[rules.Identity]rules.Entry // of limited sales: who holds a unit, over all cuts
+	held        map[contest]map[rules.Identity]*rules.Entry // of limited sales: who holds a unit, over all cuts
 	cutOf       map[string]uint64
 	correctedBy map[string]string
 	rules       map[string]*rules.Rule
@@ -144,9 +144,9 @@ type fold struct {
 type part struct {
 	report  Report
 	started bool
-	awards  map[placed]rules.Entry
-	boards  map[contest]rules.Entry
-	touched map[contest]map[rules.Identity]rules.Entry
+	awards  map[placed]*rules.Entry
+	boards  map[contest]*rules.Entry
+	touched map[contest]map[rules.Identity]*rules.Entry
 }
 
 // sell follows who holds a unit of a limited sale.
@@ -158,12 +158,12 @@ func (f *fold) sell(e *rules.Entry) {
 		delete(f.held[contestOf(e)], e.Allocation.Attempt)
 		return
 	}
-	put(f.held, contestOf(e), e.Allocation.Attempt, *e)
+	put(f.held, contestOf(e), e.Allocation.Attempt, e)
 }
 
-func put(m map[contest]map[rules.Identity]rules.Entry, c contest, id rules.Identity, e rules.Entry) {
+func put(m map[contest]map[rules.Identity]*rules.Entry, c contest, id rules.Identity, e *rules.Entry) {
 	if m[c] == nil {
-		m[c] = map[rules.Identity]rules.Entry{}
+		m[c] = map[rules.Identity]*rules.Entry{}
 	}
 	m[c][id] = e
 }
@@ -172,8 +172,8 @@ func put(m map[contest]map[rules.Identity]rules.Entry, c contest, id rules.Ident
 func (f *fold) take(e *rules.Entry) {
 	if !f.started {
 		f.part = part{
-			started: true, awards: map[placed]rules.Entry{}, boards: map[contest]rules.Entry{},
-			touched: map[contest]map[rules.Identity]rules.Entry{},
+			started: true, awards: map[placed]*rules.Entry{}, boards: map[contest]*rules.Entry{},
+			touched: map[contest]map[rules.Identity]*rules.Entry{},
 			report: Report{
 				Cut: Cut{From: e.Cut}, Awards: []Award{}, Leaderboards: []Leaderboard{}, Sales: []Sale{},
 				Compensations: []Compensation{}, Conflicts: []Conflict{}, Corrections: []Correction{}, Commitments: []Commitment{},
@@ -183,11 +183,11 @@ func (f *fold) take(e *rules.Entry) {
 	c, r := contestOf(e), &f.report
 	switch e.Kind {
 	case rules.KindAward:
-		f.awards[placed{c, e.Award.Place, e.Award.Claim.Subject}] = *e
+		f.awards[placed{c, e.Award.Place, e.Award.Claim.Subject}] = e
 	case rules.KindBoard:
-		f.boards[c] = *e
+		f.boards[c] = e
 	case rules.KindAllocation:
-		put(f.touched, c, e.Allocation.Attempt, *e)
+		put(f.touched, c, e.Allocation.Attempt, e)
 	case rules.KindCorrection:
 		r.Corrections = append(r.Corrections, correctionOf(e))
 		if e.Correction.Policy != rules.Keep {
@@ -231,12 +231,10 @@ func (f *fold) finish(cut *rules.Cut) Report {
 	for _, k := range slices.SortedFunc(maps.Keys(f.awards), func(a, b placed) int {
 		return cmp.Or(a.compare(b.contest), cmp.Compare(a.place, b.place), cmp.Compare(a.subject, b.subject))
 	}) {
-		e := f.awards[k]
-		r.Awards = append(r.Awards, f.award(&e, cut))
+		r.Awards = append(r.Awards, f.award(f.awards[k], cut))
 	}
 	for _, c := range slices.SortedFunc(maps.Keys(f.boards), contest.compare) {
-		e := f.boards[c]
-		r.Leaderboards = append(r.Leaderboards, f.board(&e, cut))
+		r.Leaderboards = append(r.Leaderboards, f.board(f.boards[c], cut))
 	}
 	for _, c := range slices.SortedFunc(maps.Keys(f.touched), contest.compare) {
 		r.Sales = append(r.Sales, saleOf(c, f.touched[c], f.held[c]))

@@ -208,6 +208,8 @@ func pageFuncs() template.FuncMap {
 		"kind":         words,
 		"compensation": compensationText,
 		"chip":         chipText,
+		"grouped":      grouped,
+		"score":        func(n Number) string { return grouped(int64(n)) },
 		"rows":         func() int { return maxRows },
 		"over":         func(n int) int { return max(0, n-maxRows) },
 		"moreAttempts": func(s Sale) int { return max(0, len(s.Attempts)-maxRows) + s.AttemptsOmitted },
@@ -227,7 +229,7 @@ func pageMoment(at rules.Instant, uncertainty any) string {
 // chipText writes a state with a mark, so that it is told apart without colours.
 func chipText(state any) string {
 	marks := map[string]string{
-		"held": "⏳ held", "provisional": "◐ provisional", "final": "● final",
+		"held": "○ held", "provisional": "◐ provisional", "final": "● final",
 		"reserved": "● reserved", "sold_out": "sold out", "declined": "declined",
 	}
 	s := fmt.Sprint(state)

@@ -39,15 +39,16 @@ func writeJSON(w io.Writer, v any) error {
 
 func marshalText(s string) ([]byte, error) { return json.Marshal(s) }
 
-// escapeHidden writes the hidden characters of a JSON document as escapes. They
-// occur only inside its strings, so the document means the same.
+// escapeHidden writes the hidden characters of a JSON document as escapes, and that
+// for what was not UTF-8, as encoding/json does. They occur only inside its
+// strings, so the document means the same.
 func escapeHidden(body []byte) []byte {
 	var out bytes.Buffer
 	out.Grow(len(body))
 	for len(body) > 0 {
 		c, size := utf8.DecodeRune(body)
 		switch {
-		case c == '\n' || !hidden(c):
+		case c == '\n' || !hidden(c) && c != utf8.RuneError:
 			out.Write(body[:size])
 		case c > 0xffff:
 			c -= 0x10000

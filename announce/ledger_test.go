@@ -174,6 +174,9 @@ func line(place int, subject string, score int64, tied bool, prize string) rules
 	return rules.Line{Place: place, Subject: subject, Score: score, Reached: at("2026-11-20T21:14:03.25Z"), Tied: tied, Prize: prize}
 }
 
+// maxRunners is how many finishes a picture shows.
+const maxRunners = 12
+
 // ledger is a hand-made history of seven cuts.
 type ledger struct {
 	cuts     []rules.Cut
@@ -266,14 +269,14 @@ func history(t testing.TB) *ledger {
 
 	var names []rules.Entry
 	for i, name := range nasty {
-		c := claim(name, "2026-11-21T10:00:01Z", time.Second, name)
-		c.At += rules.Instant(i) * 1e8
-		c.Earliest += rules.Instant(i) * 1e8
-		c.Latest += rules.Instant(i) * 1e8
-		names = append(names, award("moth-hunter", "world", 0, rules.Provisional, false, c))
-		first := award("boss-7", "server:"+name, 1, rules.Provisional, true, c, c)
-		first.Award.RunnersUp[0].Subject += "2"
-		names = append(names, first, rules.Entry{Kind: rules.KindConflict, Conflict: &rules.Conflict{Identity: rules.Identity{Server: name, ID: name}}})
+		c := claim(name, "2026-11-21T10:00:01Z", 3*time.Second, name)
+		c.At, c.Earliest, c.Latest = c.At.Add(time.Duration(i)*1e8), c.Earliest.Add(time.Duration(i)*1e8), c.Latest.Add(time.Duration(i)*1e8)
+		next := c
+		next.Subject += "2"
+		names = append(names,
+			award("moth-hunter", "world", 0, rules.Provisional, false, c),
+			award("boss-7", "server:"+nasty[i/maxRunners], 1, rules.Provisional, true, c, next),
+			rules.Entry{Kind: rules.KindConflict, Conflict: &rules.Conflict{Identity: rules.Identity{Server: name, ID: name}}})
 	}
 	drawn := award("boss-7", "region:us", 1, rules.Provisional, true, oak, ash)
 	drawn.Award.Seed = "00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff"

@@ -118,8 +118,8 @@ func (l loader) entries(ctx context.Context, b bounds) ([]rules.Entry, error) {
 		}
 		entries = append(entries, found...)
 	}
-	slices.SortFunc(entries, compareEntries)
-	return slices.CompactFunc(entries, func(a, b rules.Entry) bool { return compareEntries(a, b) == 0 }), nil
+	slices.SortFunc(entries, func(a, b rules.Entry) int { return compareEntries(&a, &b) })
+	return slices.CompactFunc(entries, func(a, b rules.Entry) bool { return compareEntries(&a, &b) == 0 }), nil
 }
 
 func (l loader) ledger(ctx context.Context, name, statement string, b bounds) ([]rules.Entry, error) {

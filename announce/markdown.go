@@ -71,7 +71,7 @@ func (m *markdown) index(reports []Report) {
 func (r *Report) short() string {
 	var parts []string
 	for _, f := range r.facts() {
-		part := fmt.Sprintf("%d %s", f.Count, f.Name)
+		part := grouped(f.Count) + " " + f.Name
 		if f.Detail != "" {
 			part += " (" + f.Detail + ")"
 		}
@@ -155,7 +155,7 @@ func (m *markdown) awards(r *Report) {
 
 // state writes how sure an outcome is, so that it is seen without colours.
 func (m *markdown) state(state, tie string) string {
-	marks := map[string]string{"held": "⏳ held", "provisional": "◐ provisional", "final": "● final"}
+	marks := map[string]string{"held": "○ held", "provisional": "◐ provisional", "final": "● final"}
 	text := marks[state]
 	if tie != "" {
 		text += ", " + tie
@@ -220,7 +220,7 @@ func (m *markdown) boards(r *Report) {
 			if s.Tied {
 				place += " (tied)"
 			}
-			m.row(place, name(s.Subject), strconv.FormatInt(int64(s.Score), 10), moment(s.Reached, 0), orDash(s.Prize))
+			m.row(place, name(s.Subject), grouped(int64(s.Score)), moment(s.Reached, 0), orDash(s.Prize))
 		}
 		m.WriteByte('\n')
 	}

@@ -10,7 +10,7 @@ import (
 
 // saleOf returns a sale from the attempts that the report's cuts decided, the last
 // entry of each, and of a limited sale from all that hold a unit now.
-func saleOf(c contest, decided, held map[rules.Identity]rules.Entry) Sale {
+func saleOf(c contest, decided, held map[rules.Identity]*rules.Entry) Sale {
 	told := queue(decided, func(a *rules.Allocation) bool { return a.State != rules.Reserved })
 	holders := queue(decided, func(a *rules.Allocation) bool { return a.State == rules.Reserved })
 	newest := slices.MaxFunc(append(slices.Clone(told), holders...), compareEntries)
@@ -42,7 +42,7 @@ func saleOf(c contest, decided, held map[rules.Identity]rules.Entry) Sale {
 }
 
 // show adds the first attempts, and counts the others.
-func (s *Sale) show(entries []rules.Entry, limit int) {
+func (s *Sale) show(entries []*rules.Entry, limit int) {
 	for i := range entries {
 		if i == limit {
 			s.AttemptsOmitted += len(entries) - limit
@@ -58,19 +58,19 @@ func (s *Sale) show(entries []rules.Entry, limit int) {
 
 // queue returns the entries that are wanted by the instant of the attempt, then as
 // in the ledger.
-func queue(entries map[rules.Identity]rules.Entry, wanted func(*rules.Allocation) bool) []rules.Entry {
-	var list []rules.Entry
+func queue(entries map[rules.Identity]*rules.Entry, wanted func(*rules.Allocation) bool) []*rules.Entry {
+	list := make([]*rules.Entry, 0, len(entries))
 	for e := range maps.Values(entries) { // the order does not matter: sorted below by what is unique
 		if wanted(e.Allocation) {
 			list = append(list, e)
 		}
 	}
-	slices.SortFunc(list, func(a, b rules.Entry) int {
+	slices.SortFunc(list, func(a, b *rules.Entry) int {
 		return cmp.Or(cmp.Compare(a.Allocation.At, b.Allocation.At), compareEntries(a, b))
 	})
 	return list
 }
 
-func compareEntries(a, b rules.Entry) int {
+func compareEntries(a, b *rules.Entry) int {
 	return cmp.Or(cmp.Compare(a.Cut, b.Cut), cmp.Compare(a.N, b.N))
 }

@@ -39,11 +39,11 @@ func visible(s string) []string {
 	}
 	var pieces []string
 	marks := 0
-	runes := []rune(strings.ToValidUTF8(s, "\ufffd"))
+	runes := []rune(s) // what is not UTF-8 becomes U+FFFD, byte by byte
 	for i, c := range runes {
 		switch {
 		case c == ' ' && (i == 0 || i == len(runes)-1):
-			pieces = append(pieces, "␠")
+			pieces = append(pieces, openMark+"U+0020"+closeMark)
 		case c == '\u200d' && i > 0 && i+1 < len(runes) && pictorial(runes[i-1]) && pictorial(runes[i+1]):
 			pieces[len(pieces)-1] += string(c) // joins two pictures into one, as it is meant to
 		case hidden(c):

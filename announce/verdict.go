@@ -77,14 +77,27 @@ func verdict(row []runner) string {
 	return fmt.Sprintf("%s beat %s by %s.", who, other, gap)
 }
 
-// wrapped breaks a text into lines of about so many columns at its spaces.
+// wrapped breaks a text at its spaces into as few lines of at most so many columns
+// as will do, and these of about one length.
 func wrapped(text string, columns int) []string {
+	lines := broken(text, columns)
+	for columns--; columns > 0; columns-- {
+		shorter := broken(text, columns)
+		if len(shorter) > len(lines) {
+			break
+		}
+		lines = shorter
+	}
+	return lines
+}
+
+func broken(text string, columns int) []string {
 	var lines []string
 	line, used := "", 0
 	for word := range strings.SplitSeq(text, " ") {
 		w := 0
-		for _, p := range word {
-			w += width(string(p))
+		for _, c := range word {
+			w += width(string(c))
 		}
 		if used > 0 && used+1+w > columns {
 			lines = append(lines, line)

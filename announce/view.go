@@ -115,15 +115,16 @@ func (r *Report) covers() string {
 
 // fact is one line of a summary.
 type fact struct {
-	Count  int64
-	Name   string
-	Detail string
-	Alert  bool // a person should look
+	Count   int64
+	Name    string
+	Detail  string
+	Section string // of the page, that tells more; empty: none
+	Alert   bool   // a person should look
 }
 
 // facts sums the report up.
 func (r *Report) facts() []fact {
-	var held, provisional, final int64
+	var held, provisional, final int
 	for _, a := range r.Awards {
 		switch a.State {
 		case rules.Held:
@@ -134,35 +135,34 @@ func (r *Report) facts() []fact {
 			provisional++
 		}
 	}
-	facts := []fact{{Count: int64(r.Cut.Events), Name: plural(int64(r.Cut.Events), "event"), Detail: lateText(r.Cut)}}
-	add := func(n int64, name, detail string, alert bool) {
-		if n > 0 {
-			facts = append(facts, fact{n, plural(n, name), detail, alert})
-		}
-	}
-	add(int64(len(r.Awards)), "award", counts([]KindCount{{"final", int(final)}, {"provisional", int(provisional)}, {"held", int(held)}}), false)
-	add(int64(len(r.Leaderboards)), "leaderboard", "", false)
-	sold, told := int64(0), int64(0)
+	states := counts([]KindCount{{"final", final}, {"provisional", provisional}, {"held", held}})
+	sold, told := int64(0), 0
 	for _, s := range r.Sales {
 		sold += int64(s.Sold)
-		told += int64(s.SoldOut + s.Declined)
+		told += s.SoldOut + s.Declined
 	}
-	detail := ""
-	if told > 0 {
-		detail = fmt.Sprintf("%d told no", told)
-	}
-	if len(r.Sales) > 0 {
-		facts = append(facts, fact{sold, plural(sold, "unit") + " sold", detail, false})
-	}
-	add(int64(len(r.Corrections)), "correction", "", false)
 	kinds := r.CompensationsByKind()
 	for i := range kinds {
 		kinds[i].Kind = words(kinds[i].Kind)
 	}
-	add(int64(len(r.Compensations)), "compensation", counts(kinds), false)
-	add(int64(len(r.Commitments)), "sealed draw", "", false)
-	add(int64(len(r.Conflicts)), "conflict", "needs a person", true)
-	add(int64(r.Voided), "voided event", "", true)
+	some := []fact{
+		{int64(r.Cut.Events), "event", lateText(r.Cut), "", false},
+		{int64(len(r.Awards)), "award", states, "awards", false},
+		{int64(len(r.Leaderboards)), "leaderboard", "", "leaderboards", false},
+		{sold, "sold unit", counts([]KindCount{{"told no", told}}), "sales", false},
+		{int64(len(r.Corrections)), "correction", "", "corrections", false},
+		{int64(len(r.Compensations)), "compensation", counts(kinds), "compensations", false},
+		{int64(len(r.Commitments)), "sealed draw", "", "draws", false},
+		{int64(len(r.Conflicts)), "conflict", "a person should look", "conflicts", true},
+		{int64(r.Voided), "voided event", "", "", true},
+	}
+	var facts []fact
+	for i, f := range some {
+		if f.Count > 0 || f.Detail != "" && !f.Alert || i == 0 {
+			f.Name = plural(f.Count, f.Name)
+			facts = append(facts, f)
+		}
+	}
 	return facts
 }
 
@@ -186,6 +186,15 @@ func counts(kinds []KindCount) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// grouped writes a number with commas between thousands.
+func grouped(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
 }
 
 func plural(n int64, noun string) string {

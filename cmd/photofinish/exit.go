@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"photofinish/announce"
 	"photofinish/cmd/clickhouse"
 	"photofinish/ingest"
 	"photofinish/rules"
@@ -39,11 +40,12 @@ func exitCode(err error) int {
 	var ruleset *rules.RulesetError
 	var format *clickhouse.FormatError
 	var mismatch *settle.MismatchError
+	var notSettled *announce.NotSettledError
 	switch {
 	case errors.Is(err, errPerson), errors.As(err, &mismatch):
 		return exitPerson
 	case errors.As(err, &usage), errors.As(err, &input), errors.As(err, &field), errors.As(err, &ruleset), errors.As(err, &format),
-		false:
+		errors.Is(err, announce.ErrNothingSettled), errors.As(err, &notSettled), errors.Is(err, settle.ErrUnknown):
 		return exitUsage
 	}
 	return exitFailed

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"photofinish/announce"
 	"photofinish/cmd/clickhouse"
 	"photofinish/rules"
 	"photofinish/settle"
@@ -56,21 +57,64 @@ func (a *app) runSettle(ctx context.Context, o settleOptions) error {
 		return err
 	}
 	return a.withStore(ctx, func(server *clickhouse.Server) error {
-		line := a.progress()
-		s, err := settle.New(server.Conn(), a.log, settle.Config{
-			Period: o.period, DryRun: o.dryRun,
-			Each: func(cut rules.Cut, _ []rules.Entry) { line.show("settled cut %d, through %s", cut.Number, cut.Through) },
-		})
+		run := runLog{line: a.progress()}
+		s, err := settle.New(server.Conn(), a.log, settle.Config{Period: o.period, DryRun: o.dryRun, Each: run.add})
 		if err != nil {
 			return usageError{err}
 		}
-		start := time.Now()
 		result, err := s.Run(ctx, set, settle.Until{Through: through, Complete: through != 0})
-		line.done()
+		run.line.done()
 		if err != nil {
 			return err
 		}
-		a.printf("%+v %s\n", result, time.Since(start))
-		return nil
+		return a.printRun(ctx, server, result, &run, set, o)
 	})
+}
+
+// runLog remembers what a run settled.
+type runLog struct {
+	line    *progressLine
+	cuts    []rules.Cut
+	entries []rules.Entry
+}
+
+func (r *runLog) add(cut rules.Cut, entries []rules.Entry) {
+	r.line.show("settled cut %d, through %s", cut.Number, cut.Through)
+	r.cuts = append(r.cuts, cut)
+	r.entries = append(r.entries, entries...)
+}
+
+// printRun reports what the run decided. A dry run is not in the ledger, so its
+// report is made from what it decided alone.
+func (a *app) printRun(ctx context.Context, server *clickhouse.Server, result settle.Result, run *runLog, set *rules.Ruleset, o settleOptions) error {
+	if result.First == 0 {
+		if o.json { // nothing new: what stands
+			return a.printReports(ctx, server, announce.Standing(), "json")
+		}
+		a.printf("nothing is due\n")
+		return nil
+	}
+	var reports []announce.Report
+	var err error
+	span := announce.Range(result.First, result.Last)
+	if o.dryRun {
+		reports, err = announce.Build(run.cuts, run.entries, []*rules.Ruleset{set}, span)
+	} else {
+		reports, err = announce.Load(ctx, server.Conn(), span)
+	}
+	if err != nil {
+		return err
+	}
+	if o.json {
+		err = announce.WriteJSON(a.stdout, &reports[0])
+	} else {
+		if o.dryRun {
+			a.printf("Dry run: nothing was written.\n\n")
+		}
+		err = announce.WriteMarkdown(a.stdout, reports)
+	}
+	if err == nil && len(reports[0].Conflicts) > 0 {
+		return errPerson
+	}
+	return err
 }

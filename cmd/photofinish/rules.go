@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"photofinish/announce"
+	"photofinish/cmd/clickhouse"
+	"photofinish/rules"
+	"photofinish/settle"
+)
+
+func (a *app) rulesCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rules lint|explain|test|backtest FILE",
+		Short: "Check, explain and try a rules file",
+		Example: `  photofinish rules lint rules.yaml
+  photofinish rules backtest rules.yaml`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q: rules lint, explain, test or backtest", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.lintCommand(), a.explainRulesCommand(), a.backtestCommand())
+	return cmd
+}
+
+func (a *app) lintCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "lint FILE",
+		Short:   "Check a rules file: every problem at once, with its place",
+		Example: "  photofinish rules lint configs/rabbits.yaml",
+		Args:    exactArgs("FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			set, err := readRuleset(args[0])
+			if err != nil {
+				return err
+			}
+			a.printf("%s: %d rules, no problems, digest %s\n", args[0], len(set.Rules), set.Digest)
+			return nil
+		},
+	}
+}
+
+func (a *app) explainRulesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "explain FILE",
+		Short:   "Say of each rule what it decides, and what it has to wait for",
+		Example: "  photofinish rules explain configs/rabbits.yaml",
+		Args:    exactArgs("FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			set, err := readRuleset(args[0])
+			if err != nil {
+				return err
+			}
+			for i := range set.Rules {
+				r := &set.Rules[i]
+				if i > 0 {
+					a.printf("\n")
+				}
+				a.printf("%s (%s)\n  %s\n  %s\n", r.ID, r.Kind, r.Describe(), r.Needs())
+			}
+			return nil
+		},
+	}
+}
+
+func (a *app) backtestCommand() *cobra.Command {
+	var through string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "backtest FILE",
+		Short: "Show what the rules would have decided on the log there is",
+		Long: `Settles the whole log from its beginning by this file, in memory: nothing is written, and what
+was really decided plays no part.`,
+		Example: "  photofinish rules backtest --through 2014-02-21T00:00:00Z configs/counter-strike.yaml",
+		Args:    exactArgs("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, err := readRuleset(args[0])
+			if err != nil {
+				return err
+			}
+			end, err := parseTime("through", through)
+			if err != nil {
+				return err
+			}
+			return a.backtest(cmd.Context(), set, end, asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&through, "through", "", "up to this time (RFC 3339); default: what the watermarks allow")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return cmd
+}
+
+func (a *app) backtest(ctx context.Context, set *rules.Ruleset, through rules.Instant, asJSON bool) error {
+	if err := a.needData(); err != nil {
+		return err
+	}
+	return a.withStore(ctx, func(server *clickhouse.Server) error {
+		run := runLog{line: a.progress()}
+		s, err := settle.New(server.Conn(), a.log, settle.Config{DryRun: true, FromScratch: true, Each: run.add})
+		if err != nil {
+			return err
+		}
+		result, err := s.Run(ctx, set, settle.Until{Through: through, Complete: true})
+		run.line.done()
+		if err != nil {
+			return err
+		}
+		if result.First == 0 {
+			return usagef("the log holds no events before the end of the backtest: import some, or give --through")
+		}
+		reports, err := announce.Build(run.cuts, run.entries, []*rules.Ruleset{set}, announce.Range(result.First, result.Last))
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return announce.WriteJSON(a.stdout, &reports[0])
+		}
+		return announce.WriteMarkdown(a.stdout, reports)
+	})
+}
