@@ -8,22 +8,20 @@ import (
 	"photofinish/rules"
 )
 
-// axis is the stretch of time that a picture shows, from lo up to hi, and where it
-// is drawn. Lengths are in tenths of a pixel, in whole numbers, so that a picture
-// has the same bytes on every machine.
+// axis is the stretch of time that a picture shows, from lo up to hi. It is drawn
+// from margin to plotRight, in whole tenths of a pixel, so that a picture has the
+// same bytes on every machine.
 type axis struct {
-	lo, hi      rules.Instant
-	left, right int64
+	lo, hi rules.Instant
 }
 
 // closeUp is how many times the first two a later finish may lie away before it
 // is drawn beyond the edge instead of squeezing the rest together.
 const closeUp = 6
 
-// newAxis returns the axis for the claims, which are by At, drawn from left to
-// right. It holds the first two with their whole intervals, and of the others
-// those that are not far off.
-func newAxis(claims []rules.Claim, left, right int64) axis {
+// newAxis returns the axis for the claims. It holds the first two with their whole
+// intervals, and of the others those that are not far off.
+func newAxis(claims []rules.Claim) axis {
 	lo, hi := bounded(claims[0].Earliest), bounded(claims[0].Latest)
 	if len(claims) > 1 {
 		lo, hi = min(lo, bounded(claims[1].Earliest)), max(hi, bounded(claims[1].Latest))
@@ -32,16 +30,16 @@ func newAxis(claims []rules.Claim, left, right int64) axis {
 	if near < generation {
 		near = min(max(near, 1)*closeUp, generation)
 	}
-	a := axis{lo: lo, hi: hi, left: left, right: right}
+	a := axis{lo, hi}
 	for _, c := range claims {
 		if c.At <= lo+near {
 			a.lo = min(a.lo, max(bounded(c.Earliest), lo-near))
 			a.hi = max(a.hi, min(bounded(c.Latest), lo+near))
 		}
 	}
-	margin := max((a.hi-a.lo)/20, 1)
-	a.lo -= margin
-	a.hi += margin
+	space := max((a.hi-a.lo)/20, 1)
+	a.lo -= space
+	a.hi += space
 	return a
 }
 
@@ -57,9 +55,9 @@ func bounded(i rules.Instant) rules.Instant {
 // x returns where an instant is drawn; outside the axis, at its edge.
 func (a axis) x(i rules.Instant) int64 {
 	i = min(max(i, a.lo), a.hi)
-	hi, lo := bits.Mul64(uint64(i-a.lo), uint64(a.right-a.left))
+	hi, lo := bits.Mul64(uint64(i-a.lo), plotRight-margin)
 	quotient, _ := bits.Div64(hi, lo, uint64(a.hi-a.lo))
-	return a.left + int64(quotient)
+	return margin + int64(quotient)
 }
 
 // holds reports whether an instant lies on the axis.

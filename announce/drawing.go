@@ -47,7 +47,7 @@ func (d *drawing) draw() string {
 	for i := range d.row {
 		claims[i] = d.row[i].Claim
 	}
-	a := newAxis(claims, margin, plotRight)
+	a := newAxis(claims)
 	s := &svg{}
 	s.rect("pf-paper", 0, 0, pictureWidth, d.height(), 0)
 	d.drawHead(s)
@@ -79,7 +79,7 @@ func (d *drawing) drawAxis(s *svg, a axis) {
 	for _, t := range ticks {
 		s.line("pf-grid", a.x(t.at), d.plotTop(), a.x(t.at), bottom)
 	}
-	s.line("pf-axis", a.left, bottom, a.right, bottom)
+	s.line("pf-axis", margin, bottom, plotRight, bottom)
 	for _, t := range ticks {
 		s.line("pf-axis", a.x(t.at), bottom, a.x(t.at), bottom+50)
 		s.text("pf-tick", a.x(t.at), bottom+190, t.label)

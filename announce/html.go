@@ -148,17 +148,14 @@ func (v *reportView) Title(rule string) string { return shown(v.title(rule), pag
 type entryView struct {
 	Short   string
 	Address string // empty: it cannot be reached from this page
-	Cut     uint64 // 0: that of this report, or unknown
+	Cut     uint64 // 0: see cutBeside
 }
 
 // Entry refers to an entry: on this page if it is there, else on that of its cut.
 func (v *reportView) Entry(id any) entryView {
 	outcome := fmt.Sprint(id)
-	e := entryView{Short: shortID(outcome)}
+	e := entryView{Short: shortID(outcome), Cut: v.cutBeside(outcome)}
 	cut, known := v.CutOf(outcome)
-	if known && (cut < v.Cut.From || cut > v.Cut.Number) {
-		e.Cut = cut
-	}
 	switch {
 	case v.here[outcome], known && v.shown[cut]:
 		e.Address = "#" + outcome

@@ -178,7 +178,7 @@ func (m *markdown) outcome(r *Report, id string, corrects, correctedBy Text) str
 // entry names another entry and the settlement it is of.
 func (m *markdown) entry(r *Report, id string) string {
 	text := "`" + shortID(digestText(id)) + "`"
-	if cut, ok := r.CutOf(id); ok && (cut < r.Cut.From || cut > r.Cut.Number) {
+	if cut := r.cutBeside(id); cut > 0 {
 		text += fmt.Sprintf(" of settlement %d", cut)
 	}
 	return text

@@ -22,14 +22,14 @@ func TestAxis(t *testing.T) {
 			claims = append(claims, rules.Claim{At: at, Earliest: at - e, Latest: at.Add(time.Duration(e))})
 			at = min(at.Add(time.Duration(math.Pow(10, random.Float64()*18))), rules.MaxInstant)
 		}
-		a := newAxis(claims, 240, 5200)
+		a := newAxis(claims)
 		ticks := a.ticks()
 		if len(ticks) == 0 || len(ticks) > maxTicks+1 {
 			t.Fatalf("%d marks from %v to %v", len(ticks), a.lo, a.hi)
 		}
-		last := int64(239)
+		last := int64(margin - 1)
 		for _, k := range ticks {
-			if x := a.x(k.at); x < last || x > 5200 {
+			if x := a.x(k.at); x < last || x > plotRight {
 				t.Fatalf("mark at %d after %d", x, last)
 			} else {
 				last = x

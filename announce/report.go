@@ -3,6 +3,7 @@ package announce
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"photofinish/rules"
 )
@@ -180,7 +181,7 @@ func (r *Report) CompensationsByKind() []KindCount {
 	var counts []KindCount
 	for _, c := range r.Compensations {
 		i, found := slices.BinarySearchFunc(counts, c.Kind, func(k KindCount, kind string) int {
-			return compareText(k.Kind, kind)
+			return strings.Compare(k.Kind, kind)
 		})
 		if !found {
 			counts = slices.Insert(counts, i, KindCount{Kind: c.Kind})
@@ -188,6 +189,15 @@ func (r *Report) CompensationsByKind() []KindCount {
 		counts[i].Count++
 	}
 	return counts
+}
+
+// cutBeside returns the cut of an entry where a reader of the report would not know
+// it, 0 where it is the only one that the report covers or is not known.
+func (r *Report) cutBeside(outcome string) uint64 {
+	if cut := r.cutOf[outcome]; cut != r.Cut.Number || r.Cut.From != r.Cut.Number {
+		return cut
+	}
+	return 0
 }
 
 // CutOf returns the cut that an entry which the report names was decided in. It

@@ -111,5 +111,3 @@ func rightToLeft(s string) bool {
 		return unicode.In(c, unicode.Hebrew, unicode.Arabic, unicode.Syriac, unicode.Thaana, unicode.Nko)
 	})
 }
-
-func compareText(a, b string) int { return strings.Compare(a, b) }
