@@ -363,8 +363,12 @@ func newSourceLog(base string, zone *time.Location) *sourceLog {
 func (s *sourceLog) next(line []byte) (e *rules.Event, errNs int64, kind string, err error) {
 	s.line++
 	l := readSourceLine(line)
+	if !l.stamped && len(bytes.TrimSpace(line)) == 0 {
+		return nil, 0, "blank", nil
+	}
 	if !l.stamped {
-		return nil, 0, "unstamped", nil
+		// Rubbish, or the rest of a line that something broke.
+		return nil, 0, "", &FieldError{"line", string(line[:min(len(line), 2*quotedBytes)]), "has no stamp such as L 02/14/2014 - 06:09:34"}
 	}
 	s.stamped++
 	at, errNs, err := s.instant(line[:len(line)-len(l.rest)], l.at)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/column"
@@ -156,10 +157,12 @@ func Hint(err error) string {
 	if v, ok := judge(err); ok {
 		return v.hint
 	}
-	var network net.Error
+	var network *net.OpError // not net.Error, which an error of a file is too
 	switch {
 	case err == nil, errors.Is(err, context.Canceled):
 		return ""
+	case errors.Is(err, syscall.ENOSPC):
+		return "free space on that disk and run it again; nothing acknowledged is lost"
 	case errors.Is(err, clickhouse.ErrAcquireConnTimeout):
 		return "all connections to ClickHouse are busy: the server is overloaded, or clickhouse.max_conns too low"
 	case errors.Is(err, io.EOF), errors.As(err, &network):

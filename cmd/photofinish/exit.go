@@ -61,7 +61,7 @@ func explainError(err error) string {
 		return "interrupted; run it again to go on from where it stopped"
 	}
 	text := err.Error()
-	if hint := clickhouse.Hint(err); hint != "" && !strings.Contains(text, hint) {
+	if hint := clickhouse.Hint(err); hint != "" && exitCode(err) == exitFailed && !strings.Contains(text, hint) {
 		text += ": " + hint
 	}
 	return text

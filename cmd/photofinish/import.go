@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"time"
 
@@ -63,6 +64,11 @@ func (a *app) runImport(ctx context.Context, o importOptions, paths []string) er
 	zone, err := time.LoadLocation(o.timezone)
 	if err != nil {
 		return usagef("--timezone %q is not a zone such as UTC or Europe/Berlin", o.timezone)
+	}
+	for _, path := range paths { // before a data folder is made for nothing
+		if _, err := os.Stat(path); err != nil {
+			return usagef("import: %w", err)
+		}
 	}
 	return a.withStore(ctx, func(server *clickhouse.Server) (err error) {
 		node, err := ingest.New(server.Conn(), a.log, ingest.Config{Node: o.node, Dir: a.spoolDir()}, time.Now)

@@ -48,6 +48,13 @@ PHOTOFINISH_SETTLE_RULES. A flag wins over the environment, that over the file.`
   photofinish import --server eu-1 --region eu logs/
   photofinish settle --rules rules.yaml --through 2026-11-21T07:00:00Z
   photofinish report --format html > report.html`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q; see %s --help", args[0], cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.configure(cmd) },
@@ -92,7 +99,7 @@ func (a *app) configure(cmd *cobra.Command) error {
 		if err := v.ReadInConfig(); err != nil {
 			return usagef("read the configuration file %s: %w", config, err)
 		}
-		if err := checkKeys(cmd.Root(), config, v.InConfig, v.AllKeys()); err != nil {
+		if err := checkKeys(cmd.Root(), config, v.AllKeys()); err != nil {
 			return err
 		}
 	}
@@ -130,7 +137,7 @@ func keyOf(cmd *cobra.Command, f *pflag.Flag) string {
 }
 
 // checkKeys refuses keys that no option has.
-func checkKeys(root *cobra.Command, file string, _ func(string) bool, keys []string) error {
+func checkKeys(root *cobra.Command, file string, keys []string) error {
 	known := []string{passwordKey}
 	var visit func(*cobra.Command)
 	visit = func(cmd *cobra.Command) {

@@ -41,6 +41,10 @@ func (a *app) runVerify(ctx context.Context, asJSON bool) error {
 		if err != nil {
 			return err
 		}
+		if v.Cuts == 0 && !asJSON {
+			a.printf("nothing is settled yet\n")
+			return nil
+		}
 		if asJSON {
 			if err := a.printJSON(v); err != nil {
 				return err
