@@ -3,6 +3,7 @@ package announce
 import (
 	"fmt"
 	"html"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -52,8 +53,8 @@ func (d *svg) circle(class string, x, y, r int64) {
 // path draws lines through points, each an x and a y.
 func (d *svg) path(class string, points ...int64) {
 	fmt.Fprintf(d, `<path class="%s" d="M`, class)
-	for i := 0; i < len(points); i += 2 {
-		fmt.Fprintf(d, "%s %s ", px(points[i]), px(points[i+1]))
+	for point := range slices.Chunk(points, 2) {
+		fmt.Fprintf(d, "%s %s ", px(point[0]), px(point[1]))
 	}
 	d.WriteString(`"/>` + "\n")
 }

@@ -25,7 +25,7 @@ const insertProgress = `INSERT INTO progress (node, offset, watermark_ns, laggin
 // insertTries is how often one Forward inserts a range whose rows do not all arrive.
 const insertTries = 3
 
-// ErrHole: the merged log lacks events whose segments are no longer in the spool.
+// ErrHole says that the merged log lacks events whose segments are no longer in the spool.
 var ErrHole = errors.New("events are missing in the merged log and gone from the spool")
 
 // forward is what a node knows of what it has forwarded. It is only a saving: zero

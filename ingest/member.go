@@ -115,7 +115,7 @@ func (rd *reading) readLines(m *member, in io.Reader, source lineSource) error {
 			e, errNs, kind, refused := source.next(line)
 			rd.take(m, m.lines, e, errNs, kind, refused, line)
 		}
-		if err != nil {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 	}

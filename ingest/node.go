@@ -18,7 +18,7 @@ import (
 // MaxBatchEvents is how many events one Accept takes.
 const MaxBatchEvents = 100_000
 
-// ErrSpoolBehind: the merged log holds more of this node than its spool has ever
+// ErrSpoolBehind says that the merged log holds more of this node than its spool has ever
 // had, so the folder was lost or another one took the name. Going on would give
 // new events the offsets of old ones.
 var ErrSpoolBehind = errors.New("the spool is behind the merged log; give the node a new name, or its old folder back")

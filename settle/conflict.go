@@ -82,7 +82,7 @@ func newConflicts(rivals []rival, cuts []rules.Cut, known map[rules.Identity]rul
 		}
 	}
 	slices.SortFunc(in, func(a, b arrival) int {
-		return cmp.Or(a.Identity.Compare(b.Identity), cmp.Compare(a.cut, b.cut), cmp.Compare(a.node, b.node), cmp.Compare(a.offset, b.offset))
+		return cmp.Or(a.Compare(b.Identity), cmp.Compare(a.cut, b.cut), cmp.Compare(a.node, b.node), cmp.Compare(a.offset, b.offset))
 	})
 	var conflicts []rules.Conflict
 	for start := 0; start < len(in); {

@@ -15,7 +15,7 @@ func draws(r *rules.Rule) bool { return r.Tie == rules.TieDraw || r.Queue == rul
 // drawSeed returns the seed of a rule's draws in a window. It follows from the
 // secret, so that nothing but the secret has to be kept, and says nothing about the
 // seed of any other window once it is shown.
-func drawSeed(secret string, rule string, w rules.Window) []byte {
+func drawSeed(secret, rule string, w rules.Window) []byte {
 	mac := hmac.New(sha256.New, []byte(secret))
 	fmt.Fprintf(mac, "%d:%s %d %d", len(rule), rule, w.Opens, w.Closes)
 	return mac.Sum(nil)

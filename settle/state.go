@@ -39,13 +39,13 @@ type ahead struct {
 
 // lookAhead reads what is new in the cuts that a run will propose.
 func (s *state) lookAhead(ctx context.Context, conn driver.Conn, set *rules.Ruleset, cuts []rules.Cut) error {
-	slices, err := readSlices(ctx, conn, set, s.told(), cuts)
+	read, err := readSlices(ctx, conn, set, s.told(), cuts)
 	if err != nil {
 		return err
 	}
 	s.ahead = nil
 	for i := range cuts {
-		s.ahead = append(s.ahead, ahead{cuts[i], slices[i]})
+		s.ahead = append(s.ahead, ahead{cuts[i], read[i]})
 	}
 	return nil
 }

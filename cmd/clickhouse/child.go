@@ -170,13 +170,8 @@ func moveToStdin(fd int) error {
 // engineResult is the head of what query_stable_v2 returns: struct
 // local_result_v2 of chdb.h.
 type engineResult struct {
-	buf       uintptr
-	len       uint64
-	vec       uintptr
-	elapsed   float64
-	rowsRead  uint64
-	bytesRead uint64
-	err       *byte // C string, or nil
+	_   [6]uint64 // buffer, its length and owner, elapsed, rows and bytes read
+	err *byte     // C string, or nil
 }
 
 // runEngine runs the engine with a command line and returns when it has stopped.

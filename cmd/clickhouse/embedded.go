@@ -207,7 +207,7 @@ func (e *embedded) spawn(library string) (*process, error) {
 	}
 	defer func() { _ = out.Close() }()
 	// Not CommandContext: the engine outlives every request and often this command.
-	cmd := exec.Command(binary, childCommand, e.folder.root, library) //nolint:noctx // see above
+	cmd := exec.Command(binary, childCommand, e.folder.root, library) //nolint:noctx,gosec // see above; the binary is this program
 	cmd.Args[0] = self
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Dir = e.folder.path("")

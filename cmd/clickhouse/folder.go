@@ -96,7 +96,7 @@ func (f folder) info() (engineInfo, error) {
 
 // setInfo replaces engine.json in one step.
 func (f folder) setInfo(info engineInfo) error {
-	text, err := json.Marshal(info)
+	text, err := json.Marshal(info) //nolint:gosec // the file of mode 0600 is where the password is kept
 	if err != nil {
 		return fmt.Errorf("write the engine's address: %w", err)
 	}

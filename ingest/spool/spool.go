@@ -46,7 +46,7 @@ func Open(dir string, segmentBytes int64) (*Spool, error) {
 	if segmentBytes < 0 {
 		return nil, fmt.Errorf("spool segment size %d is negative", segmentBytes)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // the operator names the folder
 		return nil, fmt.Errorf("create spool: %w", err)
 	}
 	held, err := lock(filepath.Join(dir, "lock"))
@@ -277,7 +277,7 @@ func (s *Spool) adopt(f *os.File, g Segment) error {
 }
 
 func syncDir(dir string) error {
-	d, err := os.Open(dir)
+	d, err := os.Open(dir) //nolint:gosec // the spool's own folder
 	if err != nil {
 		return fmt.Errorf("sync spool folder: %w", err)
 	}
