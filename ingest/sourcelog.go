@@ -135,12 +135,15 @@ type sourceBuy struct {
 //
 // finds, which a test holds this scanner against.
 
-// readKill reads what follows a stamp. Older engines write no positions.
+// readKill reads what follows a stamp. Older engines write no positions; then a name
+// with a quote in it is not taken: a player of such a name could forge kills by
+// what they say in the chat.
 func readKill(rest []byte) (k sourceKill, ok bool) {
 	if k, ok = readKillWith(rest, "] killed \"", "] with \""); ok {
 		return k, ok
 	}
-	return readKillWith(rest, "\" killed \"", "\" with \"")
+	k, ok = readKillWith(rest, "\" killed \"", "\" with \"")
+	return k, ok && bytes.IndexByte(k.player.name, '"') < 0 && bytes.IndexByte(k.victim.name, '"') < 0
 }
 
 func readKillWith(rest []byte, killed, with string) (k sourceKill, ok bool) {

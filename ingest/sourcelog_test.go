@@ -29,6 +29,9 @@ func reference(rest string) string {
 	m := killRE.FindStringSubmatch(rest)
 	if m == nil {
 		m = oldKillRE.FindStringSubmatch(rest)
+		if m != nil && strings.Contains(m[1]+m[4], `"`) {
+			m = nil // chat could say it: see readKill
+		}
 	}
 	if b := buyRE.FindStringSubmatch(rest); b != nil {
 		return fmt.Sprintf("buy %q", b[1:])

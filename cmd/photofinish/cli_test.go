@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const (
+	sampleLogs  = "../../settle/testdata/logs.tar.gz"
+	sampleRules = "../../configs/counter-strike.yaml"
+)
+
+// photofinish runs a command line and returns its output, what it said to the user
+// and the exit code.
+func photofinish(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, problems bytes.Buffer
+	code = run(context.Background(), args, &out, &problems)
+	return out.String(), problems.String(), code
+}
+
+// must runs a command line that succeeds.
+func must(t *testing.T, args ...string) string {
+	t.Helper()
+	out, problems, code := photofinish(t, args...)
+	if code != exitDone {
+		t.Fatalf("photofinish %s: exit code %d: %s", strings.Join(args, " "), code, problems)
+	}
+	return out
+}
+
+// The way of a newcomer: logs in, a settled report out, as text, page and JSON; an
+// explanation and a replay; and everything a second time changes nothing.
+func TestFirstSettledHour(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	in := must(t, "import", "--data", data, "--server", "cs", "--region", "eu", sampleLogs)
+	if !strings.Contains(in, "3188 events accepted, 0 duplicates, 0 refused") {
+		t.Errorf("import says:\n%s", in)
+	}
+	if again := must(t, "import", "--data", data, "--server", "cs", "--region", "eu", sampleLogs); !strings.Contains(again, "0 events accepted, 3188 duplicates") {
+		t.Errorf("the second import says:\n%s", again)
+	}
+	settle := []string{"settle", "--data", data, "--rules", sampleRules, "--through", "2020-03-02T00:00:00Z"}
+	if dry := must(t, append(settle, "--dry-run")...); !strings.Contains(dry, "nothing was written") || !strings.Contains(dry, "BOT:Cedar") {
+		t.Errorf("the dry run says:\n%s", dry)
+	}
+	if _, problems, code := photofinish(t, "report", "--data", data); code != exitUsage || !strings.Contains(problems, "nothing is settled yet") {
+		t.Errorf("after a dry run, report: exit code %d, %s", code, problems)
+	}
+	var report struct {
+		Cut struct {
+			Number  int    `json:"number"`
+			Through string `json:"through"`
+			Events  int    `json:"events"`
+		} `json:"cut"`
+		Awards []struct {
+			Rule, Scope, Subject, At, Outcome string
+			Place                             int
+			UncertaintyNs                     int64 `json:"uncertainty_ns"`
+		} `json:"awards"`
+		Leaderboards, Sales []json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(must(t, append(settle, "--json")...)), &report); err != nil {
+		t.Fatal(err)
+	}
+	if report.Cut.Through != "2020-03-02T00:00:00Z" || report.Cut.Events != 3188 || len(report.Leaderboards) != 4 || len(report.Sales) != 12 {
+		t.Errorf("settle reports %+v, %d boards, %d sales", report.Cut, len(report.Leaderboards), len(report.Sales))
+	}
+	found := false
+	for _, a := range report.Awards {
+		found = found || a.Rule == "first-100-kills" && a.Place == 1 && a.Subject == "BOT:Cedar" && a.Scope == "world" &&
+			a.At == "2020-02-28T13:40:36Z" && a.UncertaintyNs == 500_000_000 && strings.HasPrefix(a.Outcome, "sha256:")
+	}
+	if !found {
+		t.Errorf("no first-100-kills of BOT:Cedar among %+v", report.Awards)
+	}
+	if out := must(t, settle...); out != "nothing is due\n" {
+		t.Errorf("settling again says:\n%s", out)
+	}
+	page := filepath.Join(t.TempDir(), "report.html")
+	must(t, "report", "--data", data, "--format", "html", "--output", page)
+	if html, err := os.ReadFile(page); err != nil || !bytes.Contains(html, []byte("BOT:Cedar")) || bytes.Contains(html, []byte("<b>fox")) {
+		t.Errorf("the page is wrong: %v", err)
+	}
+	if out := must(t, "report", "--data", data, "--all", "--format", "json"); !strings.HasPrefix(out, "{\n \"reports\": [") {
+		t.Errorf("report --all begins %.60q", out)
+	}
+	if out := must(t, "explain", "--data", data, "first-100-kills", "BOT:Cedar"); !strings.Contains(out, "place 1, provisional") {
+		t.Errorf("explain says:\n%s", out)
+	}
+	if out := must(t, "verify", "--data", data); !strings.Contains(out, "no difference") {
+		t.Errorf("verify says:\n%s", out)
+	}
+}
+
+// Bad input gets one clear line for each problem and the exit code 2, and leaves no
+// trace.
+func TestBadInput(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	data := filepath.Join(dir, "data")
+	must(t, "import", "--data", data, "--server", "cs", "--region", "eu", sampleLogs)
+	whole, err := os.ReadFile(sampleLogs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := filepath.Join(dir, "newer")
+	if err := os.Mkdir(newer, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(newer, "version"), []byte("99\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unknown := write("unknown.yaml", "version: 1\nrules:\n  - {id: a, kind: world_first, when: {colour: red}, threshold: 1}\n")
+	for _, test := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"no command of that name", []string{"settel"}, exitUsage, `unknown command "settel"`},
+		{"unknown flag", []string{"verify", "--fast"}, exitUsage, "unknown flag: --fast"},
+		{"no rules", []string{"settle"}, exitUsage, "name a rules file"},
+		{"missing rules", []string{"settle", "--rules", "nowhere.yaml"}, exitUsage, "nowhere.yaml"},
+		{"unknown field", []string{"settle", "--rules", unknown}, exitUsage, `unknown.yaml:3:39: rule "a": when: unknown key "colour"`},
+		{"not a time", []string{"settle", "--rules", sampleRules, "--through", "yesterday"}, exitUsage, `--through: "yesterday" is not an RFC 3339 time`},
+		{"short period", []string{"settle", "--rules", sampleRules, "--period", "1s"}, exitUsage, "too short"},
+		{"missing file", []string{"import", "--server", "a", "--region", "b", sampleLogs, "nowhere.log"}, exitUsage, "nowhere.log"},
+		{"truncated archive", []string{"import", "--server", "a", "--region", "b", write("cut.tar.gz", string(whole[:len(whole)/2]))}, exitUsage, "cut.tar.gz"},
+		{"binary rubbish", []string{"import", "--server", "a", "--region", "b", write("rubbish.log", "\x00\xff\x13\n\x07\x00")}, exitUsage, "not one of its lines"},
+		{"no server", []string{"import", sampleLogs}, exitUsage, "--server NAME"},
+		{"unknown zone", []string{"import", "--server", "a", "--region", "b", "--timezone", "Mars/North", sampleLogs}, exitUsage, "Mars/North"},
+		{"unknown format", []string{"import", "--server", "a", "--region", "b", "--format", "pdf", sampleLogs}, exitUsage, "pdf"},
+		{"report as pdf", []string{"report", "--format", "pdf"}, exitUsage, "md, html or json"},
+		{"unknown key", []string{"version", "--config", write("bad.yaml", "dta: x\nsettle: {rulez: y}\n")}, exitUsage, "unknown keys: dta, settle.rulez"},
+		{"newer data", []string{"report", "--data", newer}, exitUsage, "format 99"},
+		{"no data", []string{"report", "--data", filepath.Join(dir, "none")}, exitUsage, "no data folder"},
+		{"no engine", []string{"report", "--data", t.TempDir(), "--clickhouse.library", write("libchdb.so", "not a library")}, exitFailed, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			args := test.args
+			if !strings.Contains(strings.Join(args, " "), "--data") {
+				args = append(args, "--data", data)
+			}
+			out, problems, code := photofinish(t, args...)
+			if code != test.code || !strings.Contains(problems, test.want) || strings.Count(problems, "\n") != 1 {
+				t.Errorf("exit code %d, want %d and one line with %q; it says %q", code, test.code, test.want, problems)
+			}
+			if out != "" {
+				t.Errorf("it prints %q", out)
+			}
+		})
+	}
+	if out := must(t, "import", "--data", data, "--server", "cs", "--region", "eu", sampleLogs); !strings.Contains(out, "0 events accepted, 3188 duplicates") {
+		t.Errorf("something was left half done: %s", out)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "none")); err == nil {
+		t.Error("a report made a data folder")
+	}
+}
+
+// An option comes from the flag, else the environment, else the file.
+func TestConfiguration(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte("report: {format: from-file}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	says := func(want string, args ...string) {
+		t.Helper()
+		if _, problems, _ := photofinish(t, append([]string{"report", "--config", file}, args...)...); !strings.Contains(problems, want) {
+			t.Errorf("report %v says %q, want %q", args, problems, want)
+		}
+	}
+	says("from-file")
+	t.Setenv("PHOTOFINISH_REPORT_FORMAT", "from-env")
+	says("from-env")
+	says("from-flag", "--format", "from-flag")
+}
