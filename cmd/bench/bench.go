@@ -1,0 +1,318 @@
+package main
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/mikelolasagasti/xz"
+
+	"photofinish/announce"
+	"photofinish/ingest"
+	"photofinish/rules"
+	"photofinish/settle"
+)
+
+// bench is one run: a data folder, what is measured in it, in order.
+type bench struct {
+	ctx      context.Context
+	conn     driver.Conn
+	dir      string
+	archives []string
+	set      *rules.Ruleset
+	last     rules.Instant // of the events
+	cuts     uint64
+	perCut   cost // floor
+}
+
+// cost is what something took.
+type cost struct {
+	wall time.Duration
+	cpu  time.Duration // of this process and of the engine's queries
+}
+
+func (c cost) per(n uint64) cost {
+	return cost{c.wall / time.Duration(n), c.cpu / time.Duration(n)}
+}
+
+func (c cost) String() string {
+	return fmt.Sprintf("%9s wall %9s CPU", c.wall.Round(10*time.Microsecond), c.cpu.Round(10*time.Microsecond))
+}
+
+func ratio(a, floor cost) string {
+	return fmt.Sprintf("%.1f× wall, %.1f× CPU", float64(a.wall)/float64(floor.wall), float64(a.cpu)/float64(floor.cpu))
+}
+
+// measure runs work and returns what it took.
+func (b *bench) measure(work func() error) (cost, error) {
+	cpu, err := b.cpu()
+	if err != nil {
+		return cost{}, err
+	}
+	start := time.Now()
+	if err := work(); err != nil {
+		return cost{}, err
+	}
+	c := cost{wall: time.Since(start)}
+	after, err := b.cpu()
+	c.cpu = after - cpu
+	return c, err
+}
+
+func (b *bench) cpu() (time.Duration, error) {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0, err
+	}
+	var engine uint64 // µs
+	err := b.conn.QueryRow(b.ctx, "SELECT sum(value) FROM system.events WHERE event = 'OSCPUVirtualTimeMicroseconds'").Scan(&engine)
+	return time.Duration(usage.Utime.Nano()+usage.Stime.Nano()) + time.Duration(engine)*time.Microsecond, err
+}
+
+func (b *bench) readRules(path string) error {
+	source, err := os.ReadFile(path) //nolint:gosec // the user names the file
+	if err != nil {
+		return err
+	}
+	b.set, err = rules.ParseRuleset(path, source)
+	return err
+}
+
+func (b *bench) measureImport() error {
+	lines := 0
+	floor, err := b.measure(func() error {
+		for _, path := range b.archives {
+			n, err := countLines(path)
+			if err != nil {
+				return err
+			}
+			lines += n
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := ingest.Migrate(b.ctx, b.conn); err != nil {
+		return err
+	}
+	if err := settle.Migrate(b.ctx, b.conn); err != nil {
+		return err
+	}
+	node, err := ingest.New(b.conn, slog.New(slog.DiscardHandler), ingest.Config{Node: "bench", Dir: filepath.Join(b.dir, "spool")}, time.Now)
+	if err != nil {
+		return err
+	}
+	if err := node.Open(); err != nil {
+		return err
+	}
+	defer node.Close()
+	for _, pass := range []string{"import", "import again"} {
+		var summary ingest.Summary
+		took, err := b.measure(func() (err error) {
+			if summary, err = node.Import(b.ctx, ingest.ImportOptions{Server: "cs", Region: "eu", Paths: b.archives}); err != nil {
+				return err
+			}
+			return node.Forward(b.ctx)
+		})
+		if err != nil {
+			return err
+		}
+		if summary.Lines != lines {
+			return fmt.Errorf("the import read %d lines, the floor %d", summary.Lines, lines)
+		}
+		b.last = summary.Last
+		fmt.Printf("%-22s %s   %s of unpacking; %d lines, %d accepted, %d duplicates\n", pass, took, ratio(took, floor), summary.Lines, summary.Accepted, summary.Duplicates)
+	}
+	return nil
+}
+
+// countLines unpacks an archive and finds the ends of its lines: the least that any
+// import has to do.
+func countLines(path string) (int, error) {
+	f, err := os.Open(path) //nolint:gosec // the user names the folder
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	unpacked, err := xz.NewReader(bufio.NewReaderSize(f, 1<<16), 0)
+	if err != nil {
+		return 0, err
+	}
+	lines := 0
+	for members := tar.NewReader(unpacked); ; {
+		if _, err := members.Next(); err == io.EOF { //nolint:errorlint // as tar.Reader promises
+			return lines, nil
+		} else if err != nil {
+			return 0, err
+		}
+		for scan := bufio.NewScanner(members); scan.Scan(); {
+			lines++
+		}
+	}
+}
+
+func (b *bench) run(through rules.Instant) (settle.Result, cost, error) {
+	s, err := settle.New(b.conn, slog.New(slog.DiscardHandler), settle.Config{})
+	if err != nil {
+		return settle.Result{}, cost{}, err
+	}
+	var result settle.Result
+	took, err := b.measure(func() (err error) {
+		result, err = s.Run(b.ctx, b.set, settle.Until{Through: through, Complete: true})
+		return err
+	})
+	return result, took, err
+}
+
+const hour = rules.Instant(time.Hour)
+
+func (b *bench) measureSettle() error {
+	if err := b.measureFloor(); err != nil {
+		return err
+	}
+	b.last += hour - b.last%hour
+	result, took, err := b.run(b.last)
+	if err != nil {
+		return err
+	}
+	b.cuts = result.Last
+	fmt.Printf("%-22s %s   %d cuts, %d rules, %d entries\n", "settle hour by hour", took, b.cuts, len(b.set.Rules), result.Entries)
+	fmt.Printf("%-22s %s   %s of a bare cut\n", "  a cut", took.per(b.cuts), ratio(took.per(b.cuts), b.perCut))
+	return nil
+}
+
+// measureEmptyCuts settles hours in which nothing happened.
+func (b *bench) measureEmptyCuts() error {
+	const hours = 20
+	result, took, err := b.run(b.last + hours*hour)
+	if err != nil {
+		return err
+	}
+	n := result.Last - b.cuts
+	if n != hours {
+		return fmt.Errorf("%d empty hours made %d cuts", hours, n)
+	}
+	fmt.Printf("%-22s %s   %s of a bare cut; %d cuts, a run's start among them\n", "  an empty cut", took.per(n), ratio(took.per(n), b.perCut), n)
+	return nil
+}
+
+// measureFloor writes and reads rows as a cut does, in tables of the same settings.
+func (b *bench) measureFloor() error {
+	const cuts = 50
+	for _, table := range []string{"cuts", "ledger"} {
+		if err := b.conn.Exec(b.ctx, "CREATE TABLE bare_"+table+" AS "+table); err != nil {
+			return err
+		}
+	}
+	took, err := b.measure(func() error {
+		for n := range uint64(cuts) {
+			if err := b.bareCut(n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	b.perCut = took.per(cuts)
+	fmt.Printf("%-22s %s\n", "a bare cut (floor)", b.perCut)
+	return nil
+}
+
+func (b *bench) bareCut(n uint64) error {
+	var there uint64
+	for _, table := range []struct {
+		insert, count string
+		row           []any
+	}{
+		{"INSERT INTO bare_cuts (number, through_ns, body)", "SELECT count() FROM bare_cuts WHERE number = ", []any{n, int64(n), "{}"}},
+		{"INSERT INTO bare_ledger (cut, n, body)", "SELECT count() FROM bare_ledger WHERE cut = ", []any{n, uint32(0), "{}"}},
+	} {
+		batch, err := b.conn.PrepareBatch(b.ctx, table.insert)
+		if err != nil {
+			return err
+		}
+		if err := batch.Append(table.row...); err != nil {
+			return err
+		}
+		if err := batch.Send(); err != nil {
+			return err
+		}
+		if err := b.conn.QueryRow(b.ctx, table.count+fmt.Sprint(n)).Scan(&there); err != nil || there != 1 {
+			return fmt.Errorf("bare cut %d: %d rows, %w", n, there, err)
+		}
+	}
+	return nil
+}
+
+// checkAnswers voids the figures if what was settled is wrong.
+func (b *bench) checkAnswers(logs string) func() error {
+	return func() error {
+		s, err := settle.New(b.conn, slog.New(slog.DiscardHandler), settle.Config{})
+		if err != nil {
+			return err
+		}
+		var v settle.Verification
+		took, err := b.measure(func() (err error) { v, err = s.Verify(b.ctx, nil); return err })
+		if err != nil {
+			return err
+		}
+		if len(v.Mismatches) > 0 {
+			return fmt.Errorf("the figures are void: %s", v.Mismatches[0])
+		}
+		fmt.Printf("%-22s %s   %d cuts, no difference\n", "verify", took, v.Cuts)
+		reports, err := announce.Load(b.ctx, b.conn, announce.Standing())
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(logs, "answers.json")) //nolint:gosec // the user names the folder
+		if err != nil {
+			return fmt.Errorf("the answers cannot be checked: %w", err)
+		}
+		var answers struct {
+			WorldFirsts []struct {
+				ID    string `json:"id"`
+				Three []struct {
+					Player string        `json:"player"`
+					At     rules.Instant `json:"at"`
+				} `json:"first_three"`
+			} `json:"world_first"`
+		}
+		if err := json.Unmarshal(text, &answers); err != nil {
+			return err
+		}
+		type finish struct {
+			rule, subject string
+			place         int
+			at            rules.Instant
+		}
+		awards := map[finish]bool{}
+		for _, a := range reports[0].Awards {
+			awards[finish{a.Rule, a.Subject, a.Place, a.At}] = true
+		}
+		n := 0
+		for _, w := range answers.WorldFirsts {
+			for i, f := range w.Three {
+				if n++; !awards[finish{w.ID, f.Player, i + 1, f.At}] {
+					return fmt.Errorf("the figures are void: %s place %d should be %s at %s", w.ID, i+1, f.Player, f.At)
+				}
+			}
+		}
+		if n != len(awards) {
+			return fmt.Errorf("the figures are void: %d awards, the answers have %d", len(awards), n)
+		}
+		fmt.Printf("answers: all %d places of %d world-firsts as another program found them\n", n, len(answers.WorldFirsts))
+		return nil
+	}
+}
