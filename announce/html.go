@@ -114,7 +114,8 @@ func newReportView(r *Report, shown map[uint64]bool, address func(uint64) string
 		v.here[b.Outcome] = true
 	}
 	for _, s := range v.ShownSales {
-		for _, a := range s.Attempts[:min(len(s.Attempts), maxRows)] {
+		attempts, _ := s.shown()
+		for _, a := range attempts {
 			v.here[a.Outcome] = true
 		}
 	}
@@ -209,7 +210,8 @@ func pageFuncs() template.FuncMap {
 		"score":        func(n Number) string { return grouped(int64(n)) },
 		"rows":         func() int { return maxRows },
 		"over":         func(n int) int { return max(0, n-maxRows) },
-		"moreAttempts": func(s Sale) int { return max(0, len(s.Attempts)-maxRows) + s.AttemptsOmitted },
+		"attempts":     func(s Sale) []Attempt { a, _ := s.shown(); return a },
+		"moreAttempts": func(s Sale) int { _, n := s.shown(); return n },
 		"named":        func(c Correction) bool { return c.Subject != "" && c.Subject != c.Found },
 		"drawn": func(p *Picture) template.HTML {
 			return template.HTML(p.inline) //nolint:gosec // the drawing encodes every text in it: see svg.text

@@ -239,17 +239,15 @@ func (m *markdown) sales(r *Report) {
 		m.contest(r, contest{s.Rule, s.Scope, s.Window})
 		m.paragraph("%s · %s · %s", name(s.Item), name(priceText(s)), soldText(s))
 		m.table("Who", "When (UTC)", "Units", "State")
-		for i, a := range s.Attempts {
-			if i == maxRows {
-				break
-			}
+		attempts, omitted := s.shown()
+		for _, a := range attempts {
 			state := words(string(a.State))
 			if a.Reason != "" {
 				state += ": " + name(string(a.Reason))
 			}
 			m.row(name(a.Player), moment(a.At, 0), strconv.FormatInt(int64(a.Units), 10), state)
 		}
-		m.omitted(max(0, len(s.Attempts)-maxRows)+s.AttemptsOmitted, "attempts")
+		m.omitted(omitted, "attempts")
 		m.WriteByte('\n')
 	}
 }

@@ -74,3 +74,18 @@ func queue(entries map[rules.Identity]*rules.Entry, wanted func(*rules.Allocatio
 func compareEntries(a, b *rules.Entry) int {
 	return cmp.Or(cmp.Compare(a.Cut, b.Cut), cmp.Compare(a.N, b.N))
 }
+
+// shownRefused is how many attempts that got nothing a page lists of a sale. They
+// are many and alike; the counts say the rest, and the JSON has them.
+const shownRefused = 5
+
+// shown returns the attempts that a page lists: those that hold a unit, which come
+// first, and a few of the others; and how many it leaves out.
+func (s *Sale) shown() (attempts []Attempt, omitted int) {
+	holders := 0
+	for holders < len(s.Attempts) && s.Attempts[holders].State != rules.SoldOut && s.Attempts[holders].State != rules.Declined {
+		holders++
+	}
+	n := min(len(s.Attempts), maxRows, holders+shownRefused)
+	return s.Attempts[:n], len(s.Attempts) - n + s.AttemptsOmitted
+}
