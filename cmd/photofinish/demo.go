@@ -25,6 +25,7 @@ type demoOptions struct {
 	hours int
 	json  bool
 	out   string
+	keep  bool // the data folder was named, so it stays
 
 	// tamper, where a test sets it, spoils the tables before they are audited.
 	tamper func(context.Context, driver.Conn) error
@@ -50,7 +51,8 @@ that is removed at the end, unless --data names a new one to keep.`,
   photofinish demo --json | jq .audit`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.runDemo(cmd.Context(), o, cmd.Flags().Changed("data"))
+			o.keep = cmd.Flags().Changed("data")
+			return a.runDemo(cmd.Context(), o)
 		},
 	}
 	f := cmd.Flags()
@@ -61,7 +63,7 @@ that is removed at the end, unless --data names a new one to keep.`,
 	return cmd
 }
 
-func (a *app) runDemo(ctx context.Context, o demoOptions, keep bool) (err error) {
+func (a *app) runDemo(ctx context.Context, o demoOptions) (err error) {
 	if o.hours < 1 || o.hours > demo.MaxHours {
 		return usagef("--hours is %d: give 1 to %d", o.hours, demo.MaxHours)
 	}
@@ -74,7 +76,7 @@ func (a *app) runDemo(ctx context.Context, o demoOptions, keep bool) (err error)
 		fmt.Fprintln(a.stderr, "The demo has a ClickHouse of its own; clickhouse.addr is not used.")
 		a.clickhouseAddr = ""
 	}
-	remove, err := a.demoFolder(keep)
+	remove, err := a.demoFolder(o.keep)
 	if err != nil {
 		return err
 	}
@@ -128,7 +130,9 @@ func (a *app) playDemo(ctx context.Context, conn driver.Conn, o demoOptions) err
 		return usageError{err}
 	}
 	if !o.json {
-		a.printf("World %d: 9 game servers in 3 regions, %d hours, %d events. Now it happens.\n\n", o.seed, o.hours, world.Events())
+		if err := world.WriteIntro(a.stdout); err != nil {
+			return fmt.Errorf("print the introduction: %w", err)
+		}
 	}
 	if err := world.Play(ctx); err != nil {
 		return err
@@ -188,7 +192,7 @@ func (a *app) printAudit(o demoOptions, world *demo.World, audit *demo.Audit) er
 		return err
 	}
 	if audit.OK() {
-		a.printf("\nEvery guarantee held.\n")
+		a.printf("\nEvery guarantee above held.\n")
 	}
 	return nil
 }

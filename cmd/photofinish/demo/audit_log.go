@@ -1,0 +1,252 @@
+package demo
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"photofinish/rules"
+)
+
+// logged is a row of the merged log.
+type logged struct {
+	rules.Identity
+	content string // hex
+}
+
+// copied is a row of the ledger, as it stands there.
+type copied struct {
+	cut  uint64
+	n    uint32
+	id   string
+	body string
+}
+
+// read reads the merged log and the ledger, by statements of the audit's own.
+func (a *auditor) read(ctx context.Context) error {
+	rows, err := a.conn.Query(ctx, "SELECT server, id, lower(hex(content)) FROM event_log ORDER BY server, id, node, offset")
+	if err != nil {
+		return fmt.Errorf("read the merged log: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r logged
+		if err := rows.Scan(&r.Server, &r.ID, &r.content); err != nil {
+			return fmt.Errorf("read the merged log: %w", err)
+		}
+		a.rows = append(a.rows, r)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read the merged log: %w", err)
+	}
+	return a.readLedger(ctx)
+}
+
+func (a *auditor) readLedger(ctx context.Context) error {
+	rows, err := a.conn.Query(ctx, "SELECT cut, n, id, body FROM ledger ORDER BY cut, n, id, body")
+	if err != nil {
+		return fmt.Errorf("read the ledger: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r copied
+		if err := rows.Scan(&r.cut, &r.n, &r.id, &r.body); err != nil {
+			return fmt.Errorf("read the ledger: %w", err)
+		}
+		a.ledger = append(a.ledger, r)
+		if k := len(a.ledger) - 2; k >= 0 && a.ledger[k].cut == r.cut && a.ledger[k].n == r.n {
+			continue // another copy; see checkOneLedger
+		}
+		var e rules.Entry
+		if err := json.Unmarshal([]byte(r.body), &e); err != nil {
+			return fmt.Errorf("read the ledger: cut %d, entry %d: %w", r.cut, r.n, err)
+		}
+		a.entries = append(a.entries, e)
+	}
+	return rows.Err()
+}
+
+// contentOf returns what the log must hold of an event.
+func contentOf(m *made) logged {
+	d := m.Digest()
+	return logged{m.Identity(), hex.EncodeToString(d[:])}
+}
+
+// checkAcknowledged looks up every event that a node said it has.
+func (a *auditor) checkAcknowledged() {
+	c := a.check("G1", "no acknowledged event is lost")
+	there := map[logged]bool{}
+	for _, r := range a.rows {
+		there[r] = true
+	}
+	acknowledged := 0
+	for _, m := range a.truth {
+		switch {
+		case m.acknowledged:
+			acknowledged++
+			if !there[contentOf(m)] {
+				c.problem("%s/%s was acknowledged and is not in the log", m.Server, m.ID)
+			}
+		case m.bad == "":
+			c.problem("%s/%s is a good event and was never acknowledged", m.Server, m.ID)
+		}
+	}
+	c.Checked = fmt.Sprintf("%s events acknowledged, each looked for in the log with its content", thousands(acknowledged))
+}
+
+// checkOrigins looks up every row of the log among what the servers sent.
+func (a *auditor) checkOrigins() {
+	c := a.check("G1", "nothing is in the log that nobody sent")
+	sent := map[logged]bool{}
+	for _, m := range a.truth {
+		if m.acknowledged {
+			sent[contentOf(m)] = true
+		}
+	}
+	for _, r := range a.rows {
+		if !sent[r] {
+			c.problem("%s/%s is in the log, and no server sent it so", r.Server, r.ID)
+		}
+	}
+	c.Checked = fmt.Sprintf("%s rows traced back to a server", thousands(len(a.rows)))
+}
+
+// checkCounted compares what the cuts say they took in with what happened.
+func (a *auditor) checkCounted() {
+	c := a.check("G2", "every event is taken in once")
+	happened := len(a.truth.counting(func(*made) bool { return true }))
+	taken := 0
+	for i := range a.entries {
+		if a.entries[i].Kind == rules.KindSettled {
+			taken += int(a.entries[i].Settled.Events)
+		}
+	}
+	if taken != happened {
+		c.problem("%d events happened, the cuts took in %d", happened, taken)
+	}
+	c.Checked = fmt.Sprintf("%s events happened, %s rows hold them, the cuts took in %s", thousands(happened), thousands(len(a.rows)), thousands(taken))
+}
+
+// checkConflicts compares the conflicts of the ledger with those that were made.
+func (a *auditor) checkConflicts() {
+	c := a.check("G2", "one ID with two contents is a conflict, and the first counts")
+	first := map[rules.Identity]*made{}
+	want := map[rules.Identity]string{}
+	for _, m := range a.truth {
+		if !m.rival && m.acknowledged {
+			first[m.Identity()] = m
+		}
+	}
+	for _, m := range a.truth {
+		if m.rival && m.acknowledged {
+			want[m.Identity()] = contentOf(first[m.Identity()]).content
+		}
+	}
+	found := 0
+	for i := range a.entries {
+		if a.entries[i].Kind != rules.KindConflict {
+			continue
+		}
+		found++
+		conflict := a.entries[i].Conflict
+		if got := hex.EncodeToString(conflict.Counts[:]); want[conflict.Identity] != got {
+			c.problem("%s/%s: the content %s counts, the first was %q", conflict.Server, conflict.ID, got, want[conflict.Identity])
+		}
+	}
+	if found != len(want) {
+		c.problem("%d conflicts were made, the ledger has %d", len(want), found)
+	}
+	c.Checked = fmt.Sprintf("%d made, %d in the ledger", len(want), found)
+}
+
+// checkRefused compares what the nodes refused with what was made to be refused.
+func (a *auditor) checkRefused() {
+	c := a.check("G10", "bad events are refused, and only they")
+	bad := 0
+	inLog := map[rules.Identity]bool{}
+	for _, r := range a.rows {
+		inLog[r.Identity] = true
+	}
+	for _, m := range a.truth {
+		if m.bad != "" {
+			bad++
+		}
+		switch {
+		case m.bad != "" && !m.refused:
+			c.problem("%s/%s was taken, though it is bad: %s", m.Server, m.ID, m.bad)
+		case m.bad == "" && m.refused:
+			c.problem("%s/%s was refused, though nothing is wrong with it", m.Server, m.ID)
+		case m.bad != "" && inLog[m.Identity()]:
+			c.problem("%s/%s is in the log, though it was refused", m.Server, m.ID)
+		}
+	}
+	c.Checked = fmt.Sprintf("%d bad ones among %s", bad, thousands(len(a.truth)))
+}
+
+// checkOneLedger shows that crashes and races left one ledger: whatever was written
+// more than once says the same, cuts and entries have no gaps, and every ID is the
+// digest of its entry.
+func (a *auditor) checkOneLedger(ctx context.Context) error {
+	c := a.check("G3, G4", "crashed and racing settlements leave one ledger")
+	copies := 0
+	for i, r := range a.ledger {
+		if i == 0 || a.ledger[i-1].cut != r.cut || a.ledger[i-1].n != r.n {
+			continue
+		}
+		copies++
+		if a.ledger[i-1] != r {
+			c.problem("entry %d of cut %d stands twice, and differently", r.n, r.cut)
+		}
+	}
+	cut, n := uint64(1), uint32(0)
+	for i := range a.entries {
+		e := a.entries[i]
+		if e.Cut != cut || e.N != n {
+			c.problem("entry %d of cut %d is missing; there is entry %d of cut %d", n, cut, e.N, e.Cut)
+			cut, n = e.Cut, e.N
+		}
+		n++
+		if e.Kind == rules.KindSettled {
+			if e.Settled.Entries != e.N {
+				c.problem("cut %d ends after %d entries and says %d", e.Cut, e.N, e.Settled.Entries)
+			}
+			cut, n = cut+1, 0
+		}
+		if id := digestOf(e); id != e.ID {
+			c.problem("entry %d of cut %d was changed: its ID does not fit its text", e.N, e.Cut)
+		}
+	}
+	if int(cut-1) != a.cfg.Hours {
+		c.problem("%d cuts are settled, %d hours were played", cut-1, a.cfg.Hours)
+	}
+	var candidates, contents uint64
+	err := a.conn.QueryRow(ctx, "SELECT count(), uniqExact(number, body) FROM cuts").Scan(&candidates, &contents)
+	if err != nil {
+		return fmt.Errorf("count the cuts: %w", err)
+	}
+	c.Checked = fmt.Sprintf("%d cuts of %d proposed, %d entries with %d further copies that are equal",
+		contents, candidates, len(a.entries), copies)
+	if int(contents) != a.cfg.Hours {
+		c.problem("%d different cuts are recorded, %d hours were played", contents, a.cfg.Hours)
+	}
+	if a.Faults.SettlerRaces > 0 && (copies == 0 || candidates == contents) {
+		c.problem("two settlers raced and left no trace: the race did not happen")
+	}
+	return nil
+}
+
+func compareContests(a, b contest) int {
+	return cmp.Or(cmp.Compare(a.rule, b.rule), cmp.Compare(a.window.Opens, b.window.Opens), cmp.Compare(a.scope, b.scope))
+}
+
+func sortedContests[T any](m map[contest]T) []contest {
+	list := make([]contest, 0, len(m))
+	for k := range m { // sorted below
+		list = append(list, k)
+	}
+	slices.SortFunc(list, compareContests)
+	return list
+}

@@ -1,0 +1,9 @@
+package demo
+
+import (
+	"testing"
+
+	"photofinish/cmd/clickhouse/clickhousetest"
+)
+
+func TestMain(m *testing.M) { clickhousetest.Main(m) }
