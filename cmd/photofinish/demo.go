@@ -36,7 +36,8 @@ func (a *app) demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo [flags]",
 		Short: "Play a whole world on this machine and check every guarantee",
-		Long: `Plays a world on this machine: an embedded ClickHouse, three regional ingest nodes, nine game
+		Long: `Settles a day of real Counter-Strike logs into awards, boards and a sale, and compares the
+result with another program's. Then plays a world on this machine: an embedded ClickHouse, three regional ingest nodes, nine game
 servers with wrong clocks, players who kill and buy, and everything going wrong that can:
 events sent twice, to two nodes, late and out of order, a region cut off for hours, crashes
 of nodes and of settlements, two settlements at once. Each hour is settled and its report
@@ -86,7 +87,11 @@ func (a *app) runDemo(ctx context.Context, o demoOptions) (err error) {
 		fmt.Fprintln(a.stderr, "Starting ClickHouse …")
 	}
 	return a.withStore(ctx, func(server *clickhouse.Server) error {
-		err := a.playDemo(ctx, server.Conn(), o)
+		logs, err := a.playLogs(ctx, o)
+		if err != nil {
+			return err
+		}
+		err = a.playDemo(ctx, server.Conn(), o, logs)
 		fmt.Fprintf(a.stderr, "It took %.1f s.\n", time.Since(start).Seconds())
 		return err
 	})
@@ -112,7 +117,21 @@ func (a *app) demoFolder(keep bool) (remove func() error, err error) {
 	return func() error { return os.RemoveAll(dir) }, nil
 }
 
-func (a *app) playDemo(ctx context.Context, conn driver.Conn, o demoOptions) error {
+// playLogs settles the real logs, in tables of their own.
+func (a *app) playLogs(ctx context.Context, o demoOptions) (logs *demo.Logs, err error) {
+	own := *a
+	own.clickhouseDatabase = "photofinish_logs"
+	err = own.withStore(ctx, func(server *clickhouse.Server) (err error) {
+		logs, err = demo.PlayLogs(ctx, server.Conn(), a.log, filepath.Join(a.data, "spool-of-logs"))
+		return err
+	})
+	if err != nil || o.json {
+		return logs, err
+	}
+	return logs, logs.Write(a.stdout)
+}
+
+func (a *app) playDemo(ctx context.Context, conn driver.Conn, o demoOptions, logs *demo.Logs) error {
 	if err := os.MkdirAll(a.spoolDir(), 0o750); err != nil {
 		return fmt.Errorf("make the folder of the spools: %w", err)
 	}
@@ -149,6 +168,7 @@ func (a *app) playDemo(ctx context.Context, conn driver.Conn, o demoOptions) err
 	if err != nil {
 		return err
 	}
+	audit.Checks = append([]demo.Check{logs.Check}, audit.Checks...)
 	if err := a.printAudit(o, world, audit); err != nil {
 		return err
 	}
