@@ -18,5 +18,7 @@
 //	Entry      what a cut adds to the ledger: an award, a board, an allocation, …
 //
 // Contest.Settle is the one function that decides; the first run of a cut, its
-// resumption after a crash and its replay years later all call it.
+// resumption after a crash and its replay years later all call it. Simulate is the
+// whole settlement around it, in memory and with nothing left out to save work: what
+// package settle must come to.
 package rules

@@ -23,11 +23,15 @@ type Placement struct {
 // and does not depend on the order of claims.
 func Place(claims []Claim, places int, tie string, draw Draw) []Placement {
 	f := newField(claims)
+	tied := map[string]bool{} // subjects that were not the only ones in front
 	var placed []Placement
 	for len(placed) < places {
 		front := f.front()
 		if len(front) == 0 {
 			break
+		}
+		for _, i := range front {
+			tied[f.claims[i].Subject] = tied[f.claims[i].Subject] || len(front) > 1
 		}
 		taken := front
 		switch tie {
@@ -40,7 +44,7 @@ func Place(claims []Claim, places int, tie string, draw Draw) []Placement {
 		}
 		place := len(placed) + 1
 		for _, i := range taken {
-			placed = append(placed, Placement{Place: place, Claim: f.claims[i].Claim, Tied: len(front) > 1})
+			placed = append(placed, Placement{Place: place, Claim: f.claims[i].Claim, Tied: tied[f.claims[i].Subject]})
 		}
 		f.remove(taken)
 	}

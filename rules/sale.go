@@ -64,29 +64,25 @@ func (r *Rule) queue(attempts []Record, draw Draw) []*Record {
 }
 
 // allocate serves the queue: each attempt asks for its count of units, whole or
-// not at all. What earlier cuts decided and stands says must stay is kept and its
-// units are set aside first. The units of all Reserved attempts never exceed
-// Stock, nor those of one player PerPlayer, as long as those kept do not.
-func (r *Rule) allocate(attempts []Record, draw Draw, known map[Identity]Entry, stands func(*Allocation) bool) []allocated {
-	left := r.Stock
+// not at all. What earlier cuts decided and stands says must stay is kept, whether
+// or not its attempt still counts, and its units are set aside first. The units of
+// all Reserved attempts never exceed Stock, nor those of one player PerPlayer, as
+// long as those kept do not: a changed rule may say less than was sold.
+func (r *Rule) allocate(attempts []Record, draw Draw, st *Standing, stands func(*Allocation) bool) []allocated {
+	stock := r.Stock
 	bought := map[string]int64{}
+	for _, e := range st.Allocations() {
+		if a := e.Allocation; a.State == Reserved && stands(a) {
+			bought[a.Player] += a.Units
+			stock -= a.Units
+		}
+	}
 	line := r.queue(attempts, draw)
-	kept := func(rec *Record) *Allocation {
-		if e, ok := known[rec.Identity()]; ok && stands(e.Allocation) {
-			return e.Allocation
-		}
-		return nil
-	}
-	for _, rec := range line {
-		if a := kept(rec); a != nil && a.State == Reserved {
-			bought[rec.Player] += a.Units
-			left -= a.Units
-		}
-	}
+	left := max(stock, 0)
 	served := make([]allocated, 0, len(line))
 	for _, rec := range line {
-		if a := kept(rec); a != nil {
-			served = append(served, allocated{rec, a.State, a.Reason})
+		if e, known := st.allocations[rec.Identity()]; known && stands(e.Allocation) {
+			served = append(served, allocated{rec, e.Allocation.State, e.Allocation.Reason})
 			continue
 		}
 		a := allocated{Record: rec, state: Reserved}
@@ -102,7 +98,7 @@ func (r *Rule) allocate(attempts []Record, draw Draw, known map[Identity]Entry, 
 		}
 		served = append(served, a)
 	}
-	if r.Stock > 0 && left < 0 {
+	if r.Stock > 0 && left < 0 { // no attempt above took more than was left
 		panic(fmt.Sprintf("rules: %s: %d more allocated than the stock of %d", r.ID, -left, r.Stock))
 	}
 	return served

@@ -24,8 +24,13 @@ type Horizon struct {
 
 // Settle returns the entries that bring the ledger from its standing to what the
 // evidence says. It neither changes its arguments nor depends on the order of the
-// evidence. Entries come back without cut, number and ID: see Seal.
+// evidence, and settling once more adds nothing. A contest that its rule, since it
+// was changed, does not have any more is left as it stands. Entries come back
+// without cut, number and ID: see Seal.
 func (c Contest) Settle(ev Evidence, st *Standing, h Horizon) []Entry {
+	if !c.formed() {
+		return nil
+	}
 	switch c.Rule.Kind {
 	case WorldFirst:
 		return c.settleFirst(ev, st, h)
@@ -68,8 +73,8 @@ func (c Contest) settleFirst(ev Evidence, st *Standing, h Horizon) []Entry {
 	wrong := st.wrong(placed)
 	var entries []Entry
 	if frozen, why := c.frozen(wrong, h); frozen {
-		entries = c.findings(wrong, placed, st, why)
-		placed, wrong = c.around(st, ev.Claims, draw), nil
+		entries, placed = c.standFast(ev.Claims, placed, st, draw, why)
+		wrong = nil
 	}
 	order := Place(ev.Claims, len(placed)+runnersUp, c.Rule.Tie, draw)
 	for _, p := range placed {
@@ -185,59 +190,6 @@ func isPlaced(placed []Placement, place int, subject string) bool {
 	return slices.ContainsFunc(placed, func(p Placement) bool { return p.Place == place && p.Claim.Subject == subject })
 }
 
-// frozen reports whether wrong awards must stand all the same, and why.
-func (c Contest) frozen(wrong []Entry, h Horizon) (bool, string) {
-	if len(wrong) == 0 {
-		return false, ""
-	}
-	for _, w := range wrong {
-		if w.Award.FinalAt <= h.Told {
-			return true, "the award was final"
-		}
-	}
-	return c.Rule.OnCorrection == Keep, "the rule keeps what was awarded"
-}
-
-// findings says of each wrong award, once, what was found and that it stands.
-func (c Contest) findings(wrong []Entry, placed []Placement, st *Standing, why string) []Entry {
-	var entries []Entry
-	for _, w := range wrong {
-		e := c.correction(w, placed, Keep, why)
-		if st.kept[e.Correction.finding()] {
-			continue
-		}
-		entries = append(entries, e)
-		if found := e.Correction.Found; found != "" {
-			entries = append(entries, c.compensation(Compensation{Kind: Keep, Subject: found, Because: w.ID}))
-		}
-	}
-	return entries
-}
-
-// around gives the places that are left to claims without an award: those that
-// stand keep theirs.
-func (c Contest) around(st *Standing, claims []Claim, draw Draw) []Placement {
-	taken := map[string]bool{}
-	var placed []Placement
-	for _, e := range st.awards {
-		if e.Award.State == Held {
-			continue
-		}
-		taken[e.Award.Claim.Subject] = true
-		placed = append(placed, Placement{Place: e.Award.Place, Claim: e.Award.Claim, Tied: e.Award.Tied})
-	}
-	given := len(placed)
-	if given >= c.Rule.Places {
-		return placed
-	}
-	rest := slices.DeleteFunc(slices.Clone(claims), func(cl Claim) bool { return taken[cl.Subject] })
-	for _, p := range Place(rest, c.Rule.Places-given, c.Rule.Tie, draw) {
-		p.Place += given
-		placed = append(placed, p)
-	}
-	return placed
-}
-
 // corrections ends the wrong awards, and takes back what a transfer takes.
 func (c Contest) corrections(wrong []Entry, placed []Placement, st *Standing) []Entry {
 	var entries []Entry
@@ -258,12 +210,13 @@ func (c Contest) corrections(wrong []Entry, placed []Placement, st *Standing) []
 }
 
 // withdrawn ends the held awards that are no longer among placed. Nothing was
-// given, so nothing is compensated, and no policy or finality keeps them.
+// given, so nothing is compensated, and no policy or finality keeps them: the
+// place moves, which is a Transfer whatever the rule says of awards.
 func (c Contest) withdrawn(placed []Placement, st *Standing) []Entry {
 	var entries []Entry
 	for _, e := range st.awards {
 		if e.Award.State == Held && !isPlaced(placed, e.Award.Place, e.Award.Claim.Subject) {
-			entries = append(entries, c.correction(e, placed, c.Rule.OnCorrection, "it was held, and an earlier finish came in"))
+			entries = append(entries, c.correction(e, placed, Transfer, "it was held, and an earlier finish came in"))
 		}
 	}
 	return entries

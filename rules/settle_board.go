@@ -28,7 +28,7 @@ func (c Contest) settleBoard(ev Evidence, st *Standing, h Horizon) []Entry {
 	correction.Correction = &Correction{
 		Corrects: st.board.ID, Policy: c.Rule.OnCorrection, Reason: "earlier evidence came to light", Found: boardDigest(lines),
 	}
-	final := c.OpenUntil() <= h.Told
+	final := st.board.Board.FinalAt <= h.Told // as it was announced, whatever the rule says since
 	if final || c.Rule.OnCorrection == Keep {
 		correction.Correction.Policy, correction.Correction.Reason = Keep, "the rule keeps what was awarded"
 		if final {

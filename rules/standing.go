@@ -17,6 +17,8 @@ type Standing struct {
 	grants      map[holding]int    // how often an item was given
 	held        map[holding]bool   // the items that subjects hold
 	kept        map[string]bool    // findings that changed nothing, so that each is said once
+	around      map[string]int     // the generation of each award, by ID; see standFast
+	generation  int                // of the awards to come
 	commitment  string             // digest of the seed
 }
 
@@ -57,7 +59,7 @@ func (s *Standing) Apply(e Entry) {
 	if s.held == nil {
 		s.allocations, s.sold = map[Identity]Entry{}, map[Identity]int{}
 		s.grants = map[holding]int{}
-		s.held, s.kept = map[holding]bool{}, map[string]bool{}
+		s.held, s.kept, s.around = map[holding]bool{}, map[string]bool{}, map[string]int{}
 	}
 	switch e.Kind {
 	case KindAward:
@@ -68,6 +70,7 @@ func (s *Standing) Apply(e Entry) {
 		slices.SortFunc(s.awards, func(a, b Entry) int {
 			return cmp.Or(cmp.Compare(a.Award.Place, b.Award.Place), cmp.Compare(a.Award.Claim.Subject, b.Award.Claim.Subject))
 		})
+		s.around[e.ID] = s.generation
 		if e.Key != "" {
 			s.give(e.Award.Claim.Subject, e.Award.Claim.Prize)
 		}
@@ -83,6 +86,9 @@ func (s *Standing) Apply(e Entry) {
 	case KindCorrection:
 		if e.Correction.Policy == Keep {
 			s.kept[e.Correction.finding()] = true
+			if s.around[e.Correction.Corrects] == s.generation {
+				s.generation++ // what is given from here on is given around this one
+			}
 			break
 		}
 		s.awards = slices.DeleteFunc(s.awards, func(a Entry) bool { return a.ID == e.Correction.Corrects })
