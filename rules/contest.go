@@ -3,7 +3,9 @@ package rules
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -37,4 +39,38 @@ func DrawSeed(secret, rule string, w Window) []byte {
 	mac := hmac.New(sha256.New, []byte(secret))
 	fmt.Fprintf(mac, "%d:%s %d %d", len(rule), rule, w.Opens, w.Closes)
 	return mac.Sum(nil)
+}
+
+// Commitments returns the commitments that a cut must add: for the window of each
+// drawing rule that is open at the cut's end, or opens there, and for those that it
+// decided without one. committed reports whether the ledger has the one that stands
+// with a contest; all scopes of a rule share that of ScopeWorld.
+func Commitments(set *Ruleset, secret string, cut *Cut, decided []Entry, committed func(Contest) bool) []Entry {
+	var entries []Entry
+	for i := range set.Rules {
+		r := &set.Rules[i]
+		if !r.Draws() {
+			continue
+		}
+		var windows []Window
+		if w, ok := r.Window.At(cut.Through); ok {
+			windows = append(windows, w)
+		}
+		for _, e := range decided {
+			if e.Rule == r.ID && !slices.Contains(windows, e.Window) {
+				windows = append(windows, e.Window)
+			}
+		}
+		for _, w := range windows {
+			world := Contest{r, ScopeWorld, w}
+			if committed(world) {
+				continue
+			}
+			digest := sha256.Sum256(DrawSeed(secret, r.ID, w))
+			e := world.entry(KindCommitment)
+			e.Commitment = &Commitment{Digest: hex.EncodeToString(digest[:])}
+			entries = append(entries, e)
+		}
+	}
+	return entries
 }

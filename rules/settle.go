@@ -35,7 +35,7 @@ func (c Contest) Settle(ev Evidence, st *Standing, h Horizon) []Entry {
 	case WorldFirst:
 		return c.settleFirst(ev, st, h)
 	case Achievement:
-		return c.settleAchievement(ev, st)
+		return c.settleAchievement(ev, st, h)
 	case Leaderboard:
 		return c.settleBoard(ev, st, h)
 	case Sale:
@@ -48,19 +48,26 @@ func (c Contest) Settle(ev Evidence, st *Standing, h Horizon) []Entry {
 func (c Contest) draw(seed []byte) Draw { return Draw{seed, c.Rule.ID, c.Scope, c.Window} }
 
 // settleAchievement awards every subject that reached the threshold. Nobody can
-// take that away by coming earlier, so there is nothing to wait for.
-func (c Contest) settleAchievement(ev Evidence, st *Standing) []Entry {
-	awarded := map[string]bool{}
-	for _, e := range st.awards {
-		awarded[e.Award.Claim.Subject] = true
-	}
+// take that away by coming earlier, so there is nothing to wait for; what later
+// evidence can change is when they did.
+func (c Contest) settleAchievement(ev Evidence, st *Standing, h Horizon) []Entry {
 	var entries []Entry
 	for _, claim := range slices.SortedFunc(slices.Values(ev.Claims), func(a, b Claim) int { return compareClaims(&a, &b) }) {
-		if awarded[claim.Subject] {
-			continue
+		p := Placement{Claim: claim}
+		var wrong []Entry
+		if current := st.award(0, claim.Subject); current != nil {
+			if sameFinish(&current.Award.Claim, &claim) {
+				continue
+			}
+			wrong = []Entry{*current}
+			if frozen, why := c.frozen(wrong, h); frozen {
+				entries = append(entries, c.findings(wrong, []Placement{p}, st, why)...)
+				continue
+			}
+			entries = append(entries, c.corrections(wrong, []Placement{p}, st)...)
 		}
-		e := c.award(Placement{Claim: claim}, Provisional, nil)
-		e.Key = c.giveKey(st, claim.Subject, claim.Prize)
+		e := c.award(p, Provisional, nil)
+		entries = append(entries, c.give(&e, st, wrong)...)
 		entries = append(entries, e)
 	}
 	return entries
@@ -79,6 +86,9 @@ func (c Contest) settleFirst(ev Evidence, st *Standing, h Horizon) []Entry {
 	order := Place(ev.Claims, len(placed)+runnersUp, c.Rule.Tie, draw)
 	for _, p := range placed {
 		current := st.award(p.Place, p.Claim.Subject)
+		if current != nil && !sameFinish(&current.Award.Claim, &p.Claim) {
+			current = nil // it is corrected or withdrawn below
+		}
 		if current != nil && current.Award.State == Provisional {
 			continue
 		}
@@ -179,15 +189,25 @@ func (s *Standing) award(place int, subject string) *Entry {
 func (s *Standing) wrong(placed []Placement) []Entry {
 	var wrong []Entry
 	for _, e := range s.awards {
-		if e.Award.State != Held && !isPlaced(placed, e.Award.Place, e.Award.Claim.Subject) {
+		if e.Award.State != Held && !isPlaced(placed, &e) {
 			wrong = append(wrong, e)
 		}
 	}
 	return wrong
 }
 
-func isPlaced(placed []Placement, place int, subject string) bool {
-	return slices.ContainsFunc(placed, func(p Placement) bool { return p.Place == place && p.Claim.Subject == subject })
+// isPlaced reports whether an award is among placed, with the same finish.
+func isPlaced(placed []Placement, e *Entry) bool {
+	return slices.ContainsFunc(placed, func(p Placement) bool {
+		return p.Place == e.Award.Place && p.Claim.Subject == e.Award.Claim.Subject && sameFinish(&e.Award.Claim, &p.Claim)
+	})
+}
+
+// sameFinish reports whether two claims of a subject are one finish: the same event
+// made the number full, and when lies within what was said before. A finish that is
+// only known better is no correction.
+func sameFinish(said, now *Claim) bool {
+	return said.Decided == now.Decided && said.Earliest <= now.At && now.At <= said.Latest
 }
 
 // corrections ends the wrong awards, and takes back what a transfer takes.
@@ -201,7 +221,8 @@ func (c Contest) corrections(wrong []Entry, placed []Placement, st *Standing) []
 	}
 	for _, w := range wrong {
 		loser := w.Award.Claim
-		if slices.ContainsFunc(placed, func(p Placement) bool { return p.Claim.Subject == loser.Subject }) || !st.held[holding{loser.Subject, loser.Prize}] {
+		keeps := func(p Placement) bool { return p.Claim.Subject == loser.Subject && p.Claim.Prize == loser.Prize }
+		if slices.ContainsFunc(placed, keeps) || !st.held[holding{loser.Subject, loser.Prize}] {
 			continue
 		}
 		entries = append(entries, c.take(st, loser.Subject, loser.Prize, w.ID))
@@ -215,7 +236,7 @@ func (c Contest) corrections(wrong []Entry, placed []Placement, st *Standing) []
 func (c Contest) withdrawn(placed []Placement, st *Standing) []Entry {
 	var entries []Entry
 	for _, e := range st.awards {
-		if e.Award.State == Held && !isPlaced(placed, e.Award.Place, e.Award.Claim.Subject) {
+		if e.Award.State == Held && !isPlaced(placed, &e) {
 			entries = append(entries, c.correction(e, placed, Transfer, "it was held, and an earlier finish came in"))
 		}
 	}
@@ -233,11 +254,13 @@ func (c Contest) correction(w Entry, placed []Placement, policy, why string) Ent
 	e := c.entry(KindCorrection)
 	e.Correction = &Correction{Corrects: w.ID, Place: w.Award.Place, Subject: w.Award.Claim.Subject, Policy: policy}
 	for _, p := range placed {
-		if p.Place == w.Award.Place {
-			e.Correction.Found = p.Claim.Subject
-			break
+		if p.Place == w.Award.Place && (e.Correction.Found == "" || p.Claim.Subject == w.Award.Claim.Subject) {
+			e.Correction.Found = p.Claim.Subject // the subject itself where only its finish is another
 		}
 	}
-	e.Correction.Reason = fmt.Sprintf("place %d: %s", w.Award.Place, why)
+	e.Correction.Reason = why
+	if w.Award.Place > 0 {
+		e.Correction.Reason = fmt.Sprintf("place %d: %s", w.Award.Place, why)
+	}
 	return e
 }

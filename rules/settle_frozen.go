@@ -70,7 +70,7 @@ func (c Contest) left(awards []Entry, claims []Claim, draw Draw) []Placement {
 // misplaced returns the awards that are not among placed.
 func misplaced(awards []Entry, placed []Placement) []Entry {
 	return slices.DeleteFunc(slices.Clone(awards), func(e Entry) bool {
-		return isPlaced(placed, e.Award.Place, e.Award.Claim.Subject)
+		return isPlaced(placed, &e)
 	})
 }
 
@@ -83,7 +83,7 @@ func (c Contest) findings(wrong []Entry, placed []Placement, st *Standing, why s
 			continue
 		}
 		entries = append(entries, e)
-		if found := e.Correction.Found; found != "" {
+		if found := e.Correction.Found; found != "" && found != w.Award.Claim.Subject {
 			entries = append(entries, c.compensation(Compensation{Kind: Keep, Subject: found, Because: w.ID}))
 		}
 	}

@@ -2,8 +2,6 @@ package rules
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"maps"
 	"slices"
 )
@@ -67,7 +65,7 @@ func (s *simulation) settle(cut *Cut, set *Ruleset) []Entry {
 		}
 		decided = append(decided, c.Settle(s.evidence(c, records), s.standing(c), c.Horizon(cut, s.told()))...)
 	}
-	entries = append(entries, s.commitments(decided, cut, set)...)
+	entries = append(entries, Commitments(set, s.secret, cut, decided, func(c Contest) bool { return s.standing(c).Commitment() != "" })...)
 	sealed := Seal(cut.Number, append(entries, decided...), s.count(records, set))
 	s.apply(sealed)
 	s.cuts = append(s.cuts, *cut)
@@ -167,38 +165,6 @@ func (s *simulation) evidence(c Contest, records []Record) Evidence {
 		}
 	}
 	return ev
-}
-
-// commitments returns the commitments that the cut must add: for the window that is
-// open at its end, or opens there, and for those that it decides without one.
-func (s *simulation) commitments(decided []Entry, cut *Cut, set *Ruleset) []Entry {
-	var entries []Entry
-	for i := range set.Rules {
-		r := &set.Rules[i]
-		if !r.Draws() {
-			continue
-		}
-		var windows []Window
-		if w, ok := r.Window.At(cut.Through); ok {
-			windows = append(windows, w)
-		}
-		for _, e := range decided {
-			if e.Rule == r.ID && !slices.Contains(windows, e.Window) {
-				windows = append(windows, e.Window)
-			}
-		}
-		for _, w := range windows {
-			world := Contest{r, ScopeWorld, w}
-			if s.standing(world).Commitment() != "" {
-				continue
-			}
-			digest := sha256.Sum256(DrawSeed(s.secret, r.ID, w))
-			e := world.entry(KindCommitment)
-			e.Commitment = &Commitment{Digest: hex.EncodeToString(digest[:])}
-			entries = append(entries, e)
-		}
-	}
-	return entries
 }
 
 // count says what is new among the records of the cut that follows told.
