@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
@@ -17,8 +18,14 @@ type rival struct {
 	node    string
 	offset  uint64
 	instant rules.Instant
+	errNs   int64
 	content rules.Content
 }
+
+// key is the identity as one text, as rivalKeySQL writes it.
+func (r *rival) key() string { return strconv.Itoa(len(r.Server)) + ":" + r.Server + r.ID }
+
+const rivalKeySQL = "concat(toString(length(server)), ':', server, id)"
 
 // readRivals reads every row of each identity that has more than one content among
 // what upTo reads of the nodes, if some of its rows are not yet in told. Time does
@@ -27,7 +34,7 @@ func readRivals(ctx context.Context, conn driver.Conn, told, upTo *rules.Cut) ([
 	q := &query{}
 	all := *upTo
 	all.Through = rules.MaxInstant
-	statement := `SELECT server, id, node, offset, instant_ns, content
+	statement := `SELECT server, id, node, offset, instant_ns, err_ns, content
 FROM event_log
 WHERE ` + q.within(&all) + ` AND (server, id) IN
 (
@@ -48,7 +55,7 @@ ORDER BY server, id, node, offset`
 		var r rival
 		var instant int64
 		var content string
-		if err := rows.Scan(&r.Server, &r.ID, &r.node, &r.offset, &instant, &content); err != nil {
+		if err := rows.Scan(&r.Server, &r.ID, &r.node, &r.offset, &instant, &r.errNs, &content); err != nil {
 			return nil, fmt.Errorf("look for conflicts: %w", err)
 		}
 		r.instant = rules.Instant(instant)
@@ -96,4 +103,40 @@ func newConflicts(rivals []rival, cuts []rules.Cut, known map[rules.Identity]rul
 		start = end
 	}
 	return conflicts
+}
+
+// countRivals adds to what is new in the cut the identities in conflict, which the
+// count in SQL leaves out: of these the content that counts has to be known first.
+func countRivals(new *fresh, rivals []rival, told, cut *rules.Cut, conflicts map[rules.Identity]rules.Content) {
+	for start := 0; start < len(rivals); {
+		end := start + 1
+		for end < len(rivals) && rivals[end].Identity == rivals[start].Identity {
+			end++
+		}
+		known, arrived := false, false
+		var best *rival
+		for i := range rivals[start:end] {
+			r := &rivals[start+i]
+			if told.Holds(r.node, r.offset, r.instant) {
+				known = true
+			} else if cut.Holds(r.node, r.offset, r.instant) {
+				arrived = true
+			}
+			if counts, ok := conflicts[r.Identity]; cut.Holds(r.node, r.offset, r.instant) && (!ok || r.content == counts) {
+				if best == nil || cmp.Or(cmp.Compare(r.errNs, best.errNs), cmp.Compare(r.node, best.node), cmp.Compare(r.offset, best.offset)) < 0 {
+					best = r
+				}
+			}
+		}
+		switch {
+		case arrived && known:
+			new.repeats++
+		case arrived:
+			new.events++
+			if told.Number > 0 && best.instant < told.Through {
+				new.late++
+			}
+		}
+		start = end
+	}
 }

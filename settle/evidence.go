@@ -46,17 +46,27 @@ type want struct {
 // read returns, for each want, one record for each identity that counts in it, by
 // (server, ID). All are read in one query, since a query costs more than its rows.
 func (l *logReader) read(ctx context.Context, wants []want) ([][]rules.Record, error) {
+	return l.readAmong(ctx, wants, func(q *query) string { return q.within(l.cut) })
+}
+
+// readAmong is read of the identities that have a row for which among holds. A row
+// may lie in the window although the copy whose time is known best does not, so the
+// rows only name the identities, and all copies of these are read.
+func (l *logReader) readAmong(ctx context.Context, wants []want, among func(*query) string) ([][]rules.Record, error) {
 	q := &query{}
-	parts := make([]string, len(wants))
+	contents, contests := make([]string, len(wants)), make([]string, len(wants))
 	for i, w := range wants {
-		parts[i] = "(" + q.contest(w.Contest)
+		subjects := ""
 		if w.subjects != nil {
-			parts[i] += " AND " + w.Rule.Subject + " IN " + q.texts(w.subjects)
+			subjects = " AND " + w.Rule.Subject + " IN " + q.texts(w.subjects)
 		}
-		parts[i] += ")"
+		contents[i] = "(" + q.matches(w.Rule) + subjects + ")"
+		contests[i] = "(" + q.contest(w.Contest) + subjects + ")"
 	}
-	rows, err := l.conn.Query(ctx, "SELECT "+recordColumns+"\nFROM event_log\nWHERE "+q.within(l.cut)+
-		" AND ("+strings.Join(parts, "\n    OR ")+")\nORDER BY server, id, err_ns, node, offset", q.args...)
+	either := func(parts []string) string { return "(" + strings.Join(parts, "\n    OR ") + ")" }
+	rows, err := l.conn.Query(ctx, "SELECT "+recordColumns+"\nFROM event_log\nWHERE "+q.within(l.cut)+" AND "+either(contents)+
+		" AND (server, id) IN\n(\n    SELECT server, id FROM event_log WHERE "+among(q)+" AND "+either(contests)+
+		"\n)\nORDER BY server, id, err_ns, node, offset", q.args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the evidence of cut %d: %w", l.cut.Number, err)
 	}
@@ -78,6 +88,30 @@ func (l *logReader) read(ctx context.Context, wants []want) ([][]rules.Record, e
 		counting[i] = w.choose(unique)
 	}
 	return counting, nil
+}
+
+// countTooLate counts the events that are new in the cut and count in contests that
+// nothing changes any more, once for each of these.
+func (l *logReader) countTooLate(ctx context.Context, told *rules.Cut, closed []*contest) (uint64, error) {
+	n := uint64(0)
+	for some := range slices.Chunk(closed, wantsPerQuery) {
+		wants := make([]want, len(some))
+		for i, c := range some {
+			wants[i] = want{c, nil}
+		}
+		records, err := l.readAmong(ctx, wants, func(q *query) string {
+			slice := q.slice(told, l.cut)
+			return slice + " AND (server, id) NOT IN (SELECT server, id FROM event_log WHERE " + q.within(told) +
+				" AND (server, id) IN (SELECT server, id FROM event_log WHERE " + slice + "))"
+		})
+		if err != nil {
+			return 0, err
+		}
+		for _, of := range records {
+			n += uint64(len(of))
+		}
+	}
+	return n, nil
 }
 
 // choose returns those of the records that count for the want.

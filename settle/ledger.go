@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
@@ -11,13 +12,12 @@ import (
 )
 
 // appendEntries writes all entries of a cut in one insert and reads back that the
-// ledger holds these and no others for it. openUntil gives the instant after which
-// nothing changes the contest of an entry.
-func (s store) appendEntries(ctx context.Context, cut uint64, entries []rules.Entry, openUntil func(*rules.Entry) rules.Instant) error {
+// ledger holds these and no others for it.
+func (s store) appendEntries(ctx context.Context, cut uint64, entries []rules.Entry) error {
 	n := len(entries)
 	cuts, ns, kinds := make([]uint64, n), make([]uint32, n), make([]string, n)
 	names, scopes, keys, ids, bodies := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-	opens, closes, until := make([]int64, n), make([]int64, n), make([]int64, n)
+	opens, closes := make([]int64, n), make([]int64, n)
 	for i := range entries {
 		e := &entries[i]
 		body, err := json.Marshal(e)
@@ -25,11 +25,11 @@ func (s store) appendEntries(ctx context.Context, cut uint64, entries []rules.En
 			return fmt.Errorf("append cut %d to the ledger: %w", cut, err)
 		}
 		cuts[i], ns[i], kinds[i], names[i], scopes[i] = e.Cut, e.N, string(e.Kind), e.Rule, e.Scope
-		opens[i], closes[i], until[i] = int64(e.Window.Opens), int64(e.Window.Closes), int64(openUntil(e))
+		opens[i], closes[i] = int64(e.Window.Opens), int64(e.Window.Closes)
 		keys[i], ids[i], bodies[i] = e.Key, e.ID, string(body)
 	}
-	insertErr := s.insert(ctx, `INSERT INTO ledger (cut, n, kind, rule, scope, window_opens_ns, window_closes_ns, open_until_ns, key, id, body)`,
-		cuts, ns, kinds, names, scopes, opens, closes, until, keys, ids, bodies)
+	insertErr := s.insert(ctx, `INSERT INTO ledger (cut, n, kind, rule, scope, window_opens_ns, window_closes_ns, key, id, body)`,
+		cuts, ns, kinds, names, scopes, opens, closes, keys, ids, bodies)
 	there, err := s.readEntries(ctx, cut)
 	if err != nil {
 		return fmt.Errorf("read back cut %d: %w", cut, err)
@@ -51,13 +51,16 @@ LIMIT 1 BY cut, n, id`, clickhouse.Named("cut", cut))
 }
 
 // readOpen returns the entries up to the cut that can still matter to later ones:
-// those of contests that later evidence may change, and conflicts.
-func (s store) readOpen(ctx context.Context, cut *rules.Cut) ([]rules.Entry, error) {
-	return s.queryEntries(ctx, `SELECT body
-FROM ledger
-WHERE cut <= {cut:UInt64} AND open_until_ns > {told:Int64} AND kind != 'settled'
-ORDER BY cut, n
-LIMIT 1 BY cut, n`, clickhouse.Named("cut", cut.Number), clickhouse.Named("told", int64(cut.Through)))
+// conflicts, and those of contests of the ruleset that later evidence may change.
+func (s store) readOpen(ctx context.Context, cut *rules.Cut, set *rules.Ruleset) ([]rules.Entry, error) {
+	q := &query{}
+	open := []string{"kind = 'conflict'"}
+	for i := range set.Rules {
+		r := &set.Rules[i]
+		open = append(open, "rule = "+q.text(r.ID)+" AND (window_closes_ns = 0 OR window_closes_ns > "+q.instant(cut.Through.Add(-r.Correct))+")")
+	}
+	return s.queryEntries(ctx, "SELECT body\nFROM ledger\nWHERE cut <= "+q.uint(cut.Number)+" AND ("+strings.Join(open, "\n    OR ")+
+		")\nORDER BY cut, n\nLIMIT 1 BY cut, n", q.args...)
 }
 
 // lastSettled returns the number of the last cut whose entries are complete; 0 is none.

@@ -69,13 +69,11 @@ func grown(told, cut *rules.Cut) bool {
 	return false
 }
 
-// matches is a condition that holds of every event that counts for the rule, and
-// perhaps of some that do not: rules.Rule.Match has the last word.
+// matches is a condition that holds of every event whose content counts for the
+// rule, and perhaps of some that do not: rules.Rule.Match has the last word. All
+// copies of an event satisfy it, or none.
 func (q *query) matches(r *rules.Rule) string {
 	all := []string{"type != 'heartbeat'", r.Subject + " != ''"}
-	if w := r.Window.Fixed; !w.Forever() {
-		all = append(all, q.during(w))
-	}
 	for _, c := range r.When {
 		column := q.column(c.Key)
 		if len(c.AnyOf) == 1 {
@@ -110,9 +108,10 @@ func (q *query) inScope(c rules.Contest) string {
 	return kind + " = " + q.text(name) // kind is "region" or "server"; see rules.Rule.ScopeOf
 }
 
-// contest is the condition that an event may count in the contest.
+// contest is the condition that the event of a row may count in the contest, if the
+// row is the copy whose time is known best.
 func (q *query) contest(c rules.Contest) string {
-	return q.matches(c.Rule) + " AND " + q.during(c.Window) + " AND " + q.inScope(c)
+	return q.matches(c.Rule) + " AND " + q.inScope(c) + " AND " + q.during(c.Window)
 }
 
 // amount is what an event adds to its subject's tally, or more.

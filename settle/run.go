@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"photofinish/rules"
 )
@@ -77,12 +76,15 @@ func (s *Settler) run(ctx context.Context, set *rules.Ruleset, until Until) (Res
 		return result, err
 	}
 	for {
-		bounds, err := plan.next(ctx, s.state, s.store.conn, set)
+		bounds, err := plan.next(ctx, s.state, s.store, set)
 		if err != nil || len(bounds) == 0 {
 			return result, err
 		}
 		cuts := plan.cuts(s.state.told(), bounds, set)
-		if err := s.state.lookAhead(ctx, s.store.conn, set, cuts); err != nil {
+		if err := s.state.use(ctx, s.store, set); err != nil {
+			return result, err
+		}
+		if err := s.state.lookAhead(ctx, s.store.conn, cuts); err != nil {
 			return result, err
 		}
 		for _, cut := range cuts {
@@ -146,13 +148,7 @@ func (s *Settler) load(ctx context.Context) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	st.use(set)
-	entries, err := s.store.readOpen(ctx, st.told())
-	if err != nil {
-		return nil, err
-	}
-	st.apply(entries)
-	return st, nil
+	return st, st.use(ctx, s.store, set)
 }
 
 // close records a cut, or learns that another settler recorded one, and settles
@@ -319,7 +315,7 @@ ORDER BY period`
 const cutsAhead = 48
 
 // next returns the bounds of the next cuts, none where nothing is due.
-func (p *plan) next(ctx context.Context, st *state, conn driver.Conn, set *rules.Ruleset) ([]rules.Instant, error) {
+func (p *plan) next(ctx context.Context, st *state, db store, set *rules.Ruleset) ([]rules.Instant, error) {
 	told := st.told()
 	var bounds []rules.Instant
 	for through := told.Through; through < p.target && len(bounds) < cutsAhead; {
@@ -338,9 +334,18 @@ func (p *plan) next(ctx context.Context, st *state, conn driver.Conn, set *rules
 		return bounds, nil
 	}
 	p.late = true
-	new, err := readSlice(ctx, conn, set, told, &cut)
-	if err != nil || new.events == 0 {
+	if err := st.use(ctx, db, set); err != nil {
 		return nil, err
+	}
+	new, err := st.fresh(ctx, db.conn, &cut)
+	if err != nil {
+		return nil, err
+	}
+	countRivals(&new, st.rivals, told, &cut, st.conflicts)
+	if new.events == 0 && !slices.ContainsFunc(st.rivals, func(r rival) bool {
+		return cut.Holds(r.node, r.offset, r.instant) && !told.Holds(r.node, r.offset, r.instant)
+	}) {
+		return nil, nil // copies of what is known
 	}
 	return []rules.Instant{told.Through}, nil
 }

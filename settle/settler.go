@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"time"
 
@@ -60,6 +59,8 @@ type Settler struct {
 	log   *slog.Logger
 	cfg   Config
 	state *state // of the last settled cut; nil: to be read
+
+	replay bool // the cuts are in the ledger already
 }
 
 // New returns a settler on tables that Migrate made. It does no I/O.
@@ -105,13 +106,7 @@ func (s *Settler) settle(ctx context.Context, st *state, cut rules.Cut, set *rul
 		return nil, err
 	}
 	if !s.cfg.DryRun {
-		openUntil := func(e *rules.Entry) rules.Instant {
-			if r := set.Rule(e.Rule); r != nil {
-				return rules.Contest{Rule: r, Window: e.Window}.OpenUntil()
-			}
-			return math.MaxInt64 // a conflict stays one
-		}
-		if err := s.store.appendEntries(ctx, cut.Number, entries, openUntil); err != nil {
+		if err := s.store.appendEntries(ctx, cut.Number, entries); err != nil {
 			return nil, err
 		}
 	}
@@ -120,23 +115,33 @@ func (s *Settler) settle(ctx context.Context, st *state, cut rules.Cut, set *rul
 	if err := s.stop(StepAppend); err != nil {
 		return nil, err
 	}
-	st.settled(cut, entries)
+	st.settled(cut, entries, s.cfg.DryRun && !s.replay)
 	return entries, nil
 }
 
-// decide returns the sealed entries of the cut.
+// decide returns the sealed entries of the cut: conflicts, commitments, then what is
+// decided of each contest, in the order of the ruleset.
 func (s *Settler) decide(ctx context.Context, st *state, cut *rules.Cut, set *rules.Ruleset) ([]rules.Entry, error) {
-	conn := s.store.conn
-	st.use(set)
-	if err := st.seed(ctx, conn); err != nil {
+	if err := st.use(ctx, s.store, set); err != nil {
 		return nil, err
 	}
-	new, err := st.fresh(ctx, conn, cut)
+	if err := st.seed(ctx, s.store.conn); err != nil {
+		return nil, err
+	}
+	new, err := st.fresh(ctx, s.store.conn, cut)
 	if err != nil {
 		return nil, err
 	}
-	tooLate := st.observe(new.touches)
-	entries, err := st.findConflicts(ctx, conn, cut)
+	entries := st.findConflicts(cut)
+	countRivals(&new, st.rivals, st.told(), cut, st.conflicts)
+	log := &logReader{s.store.conn, cut, st.conflicts}
+	closed := st.observe(new.touches)
+	if new.repeats > 0 {
+		if err := st.reconsider(ctx, s.store.conn, cut, new.touches); err != nil {
+			return nil, err
+		}
+	}
+	tooLate, err := log.countTooLate(ctx, st.told(), closed)
 	if err != nil {
 		return nil, err
 	}
@@ -144,37 +149,21 @@ func (s *Settler) decide(ctx context.Context, st *state, cut *rules.Cut, set *ru
 	if err != nil {
 		return nil, err
 	}
-	entries = append(entries, st.commitments(secret, cut)...)
 	due := slices.DeleteFunc(st.sorted(), func(c *contest) bool {
 		// Nothing is decided of a board before its window is over.
 		return !c.due || c.Rule.Kind == rules.Leaderboard && c.unfinished(c.Horizon(cut, st.told()))
 	})
-	evidence, err := readEvidence(ctx, &logReader{conn, cut, st.conflicts}, due)
+	evidence, err := readEvidence(ctx, log, due)
 	if err != nil {
 		return nil, err
 	}
+	var decided []rules.Entry
 	for i, c := range due {
-		evidence[i].Seed = drawSeed(secret, c.Rule.ID, c.Window)
-		entries = append(entries, c.Settle(evidence[i], &c.standing, c.Horizon(cut, st.told()))...)
+		evidence[i].Seed = rules.DrawSeed(secret, c.Rule.ID, c.Window)
+		decided = append(decided, c.Settle(evidence[i], &c.standing, c.Horizon(cut, st.told()))...)
 	}
-	return rules.Seal(cut.Number, entries, rules.Settled{Events: new.events, Late: new.late, TooLate: tooLate}), nil
-}
-
-// findConflicts records the conflicts that the cut makes.
-func (s *state) findConflicts(ctx context.Context, conn driver.Conn, cut *rules.Cut) ([]rules.Entry, error) {
-	if s.rivalsTo.Number == 0 || grown(&s.rivalsTo, cut) {
-		rivals, err := readRivals(ctx, conn, s.told(), cut)
-		if err != nil {
-			return nil, err
-		}
-		s.rivals, s.rivalsTo = rivals, *cut
-	}
-	var entries []rules.Entry
-	for _, conflict := range newConflicts(s.rivals, append(s.cuts[:len(s.cuts):len(s.cuts)], *cut), s.conflicts) {
-		s.conflicts[conflict.Identity] = conflict.Counts
-		entries = append(entries, rules.Entry{Kind: rules.KindConflict, Conflict: &conflict})
-	}
-	return entries, nil
+	entries = append(entries, rules.Commitments(set, secret, cut, decided, st.committed)...)
+	return rules.Seal(cut.Number, append(entries, decided...), rules.Settled{Events: new.events, Late: new.late, TooLate: tooLate}), nil
 }
 
 // drawSecret returns what seeds come from, "" where no rule draws lots. A crash
@@ -182,7 +171,7 @@ func (s *state) findConflicts(ctx context.Context, conn driver.Conn, cut *rules.
 // uses it.
 func (s *Settler) drawSecret(ctx context.Context, set *rules.Ruleset) (string, error) {
 	for i := range set.Rules {
-		if draws(&set.Rules[i]) {
+		if set.Rules[i].Draws() {
 			return s.store.secret(ctx, s.cfg.DryRun, func() (string, error) {
 				b := make([]byte, 32)
 				_, err := rand.Read(b)
@@ -191,17 +180,4 @@ func (s *Settler) drawSecret(ctx context.Context, set *rules.Ruleset) (string, e
 		}
 	}
 	return "", nil
-}
-
-// settled moves the state on to the cut.
-func (s *state) settled(cut rules.Cut, entries []rules.Entry) {
-	told := *s.told()
-	s.apply(entries)
-	s.cuts = append(s.cuts, cut)
-	for _, c := range s.all() {
-		if c.due && c.Rule != nil {
-			c.due = c.unfinished(c.Horizon(&cut, &told))
-		}
-	}
-	s.forget()
 }

@@ -19,47 +19,24 @@ import (
 //
 // Tallies and claims are kept only to read less. A tally counts every copy of every
 // event that touched a subject, so it may only err upward; a claim is exact and is
-// forgotten when an event arrives that can have come before its end.
+// forgotten when an event arrives that can have come before its end, or a copy of
+// one that was counted.
 type state struct {
 	cuts      []rules.Cut // all settled ones
 	set       *rules.Ruleset
 	contests  map[contestKey]*contest
 	conflicts map[rules.Identity]rules.Content
-	rivals    []rival // rows that are, or will be, a conflict
-	rivalsTo  rules.Cut
-	seeded    bool // contests hold the tallies of everything settled
-	ahead     []ahead
+	rivals    []rival       // rows that are, or will be, a conflict
+	rivalsTo  rules.Cut     // how far the nodes were read for them
+	seeded    bool          // contests hold the tallies of everything settled
+	ahead     []ahead       // what was read before its cut was recorded
+	unsaved   []rules.Entry // of cuts that a dry run settled
 }
 
-// ahead is what was read of a cut before it was recorded.
+// ahead is what is new in a cut that a run will propose.
 type ahead struct {
 	cut   rules.Cut
 	fresh fresh
-}
-
-// lookAhead reads what is new in the cuts that a run will propose.
-func (s *state) lookAhead(ctx context.Context, conn driver.Conn, set *rules.Ruleset, cuts []rules.Cut) error {
-	read, err := readSlices(ctx, conn, set, s.told(), cuts)
-	if err != nil {
-		return err
-	}
-	s.ahead = nil
-	for i := range cuts {
-		s.ahead = append(s.ahead, ahead{cuts[i], read[i]})
-	}
-	return nil
-}
-
-// fresh returns what is new in the cut, from what was read ahead if the cut, and so
-// all those before it, came out as they were proposed.
-func (s *state) fresh(ctx context.Context, conn driver.Conn, cut *rules.Cut) (fresh, error) {
-	if len(s.ahead) > 0 && reflect.DeepEqual(s.ahead[0].cut, *cut) {
-		next := s.ahead[0].fresh
-		s.ahead = s.ahead[1:]
-		return next, nil
-	}
-	s.ahead = nil
-	return readSlice(ctx, conn, s.set, s.told(), cut)
 }
 
 type contestKey struct {
@@ -76,7 +53,6 @@ func (k contestKey) compare(o contestKey) int {
 // contest is a contest with what is known of it.
 type contest struct {
 	rules.Contest
-	rule     string // its ID; Contest.Rule is nil if the ruleset no longer has it
 	standing rules.Standing
 	tally    map[string]int64
 	claims   map[string]knownClaim
@@ -101,49 +77,64 @@ func (s *state) told() *rules.Cut {
 	return &s.cuts[len(s.cuts)-1]
 }
 
+// use makes set the ruleset of the next cut. What its rules say may open contests
+// that the one before had closed, and count events that it did not: everything is
+// read anew.
+func (s *state) use(ctx context.Context, db store, set *rules.Ruleset) error {
+	if s.set != nil && s.set.Digest == set.Digest {
+		return nil
+	}
+	s.set, s.seeded, s.ahead = set, false, nil
+	s.contests = map[contestKey]*contest{}
+	if s.told().Number == 0 {
+		return nil
+	}
+	entries, err := db.readOpen(ctx, s.told(), set)
+	if err != nil {
+		return err
+	}
+	s.apply(entries)
+	s.apply(s.unsaved)
+	s.forget()
+	return nil
+}
+
 // apply adds the entries of a cut.
 func (s *state) apply(entries []rules.Entry) {
 	for _, e := range entries {
-		switch {
-		case e.Kind == rules.KindConflict:
+		if e.Kind == rules.KindConflict {
 			s.conflicts[e.Conflict.Identity] = e.Conflict.Counts
-		case e.Rule != "":
-			s.contest(rules.Contest{Rule: s.set.Rule(e.Rule), Scope: e.Scope, Window: e.Window}, e.Rule).standing.Apply(e)
+		} else if r := s.set.Rule(e.Rule); r != nil {
+			s.contest(rules.Contest{Rule: r, Scope: e.Scope, Window: e.Window}).standing.Apply(e)
 		}
 	}
 }
 
-func (s *state) contest(c rules.Contest, rule string) *contest {
-	key := contestKey{rule, c.Scope, c.Window}
+func (s *state) contest(c rules.Contest) *contest {
+	key := contestKey{c.Rule.ID, c.Scope, c.Window}
 	known := s.contests[key]
 	if known == nil {
-		known = &contest{Contest: c, rule: rule, tally: map[string]int64{}, claims: map[string]knownClaim{}}
+		known = &contest{Contest: c, tally: map[string]int64{}, claims: map[string]knownClaim{}}
 		s.contests[key] = known
 	}
 	return known
 }
 
-// use makes set the ruleset of the next cut. A new one starts the tallies anew:
-// what its rules count in the cuts before is new to them.
-func (s *state) use(set *rules.Ruleset) {
-	if s.set != nil && s.set.Digest == set.Digest {
-		return
-	}
-	s.set, s.seeded = set, false
-	for _, c := range s.all() {
-		c.Rule = set.Rule(c.rule)
-		c.tally, c.claims, c.due = map[string]int64{}, map[string]knownClaim{}, false
-	}
+// committed reports whether the ledger has the commitment of a contest.
+func (s *state) committed(c rules.Contest) bool {
+	known := s.contests[contestKey{c.Rule.ID, c.Scope, c.Window}]
+	return known != nil && known.standing.Commitment() != ""
 }
 
 // seed reads what everything settled so far adds up to, after a start in the
-// middle. What a settled cut left undecided is due.
+// middle. What a settled cut left undecided is due; if it was settled by another
+// ruleset, everything is.
 func (s *state) seed(ctx context.Context, conn driver.Conn) error {
 	if s.seeded || len(s.cuts) == 0 {
 		s.seeded = true
 		return nil
 	}
-	all, err := readSlice(ctx, conn, s.set, &rules.Cut{}, s.told())
+	touches, err := s.readTouches(ctx, conn, &rules.Cut{}, []rules.Cut{*s.told()})
 	if err != nil {
 		return err
 	}
@@ -151,17 +142,51 @@ func (s *state) seed(ctx context.Context, conn driver.Conn) error {
 	if len(s.cuts) > 1 {
 		before = &s.cuts[len(s.cuts)-2]
 	}
-	for _, t := range all.touches {
+	for _, t := range touches[0] {
 		if c := s.touched(t); c != nil && c.OpenUntil() > s.told().Through {
 			c.add(t)
 		}
 	}
-	changed := s.set.Digest != s.told().Ruleset // then its rules have not looked at the past
+	changed := s.set.Digest != s.told().Ruleset
 	for _, c := range s.sorted() {
 		c.due = changed || c.unfinished(c.Horizon(s.told(), before))
 	}
 	s.seeded = true
 	return nil
+}
+
+// lookAhead reads what is new in the cuts that a run will propose. Where an event
+// has copies in several of them, those from the second on are read when they come:
+// what a copy changes depends on what was settled by then.
+func (s *state) lookAhead(ctx context.Context, conn driver.Conn, cuts []rules.Cut) error {
+	read, err := s.readFresh(ctx, conn, cuts)
+	if err != nil {
+		return err
+	}
+	s.ahead = nil
+	for i := range cuts {
+		if i > 0 && read[i].repeats > 0 {
+			break
+		}
+		s.ahead = append(s.ahead, ahead{cuts[i], read[i]})
+	}
+	return nil
+}
+
+// fresh returns what is new in the cut, from what was read ahead if the cut, and so
+// all those before it, came out as they were proposed.
+func (s *state) fresh(ctx context.Context, conn driver.Conn, cut *rules.Cut) (fresh, error) {
+	if len(s.ahead) > 0 && reflect.DeepEqual(s.ahead[0].cut, *cut) {
+		next := s.ahead[0].fresh
+		s.ahead = s.ahead[1:]
+		return next, nil
+	}
+	s.ahead = nil
+	read, err := s.readFresh(ctx, conn, []rules.Cut{*cut})
+	if err != nil {
+		return fresh{}, err
+	}
+	return read[0], nil
 }
 
 // touched returns the contest that the events of t count in; nil is none.
@@ -173,25 +198,40 @@ func (s *state) touched(t touch) *contest {
 	if !ok {
 		return nil
 	}
-	return s.contest(rules.Contest{Rule: t.rule, Scope: t.scope, Window: window}, t.rule.ID)
+	return s.contest(rules.Contest{Rule: t.rule, Scope: t.scope, Window: window})
 }
 
-// observe takes in what is new and marks what is due. It returns how many events
-// came too late for their contests, counted once a contest.
-func (s *state) observe(touches []touch) (tooLate uint64) {
+// observe takes in what is new, marks what is due, and returns the contests among
+// it that nothing changes any more, in order.
+func (s *state) observe(touches []touch) (closed []*contest) {
 	for _, t := range touches {
 		c := s.touched(t)
 		switch {
 		case c == nil:
-		case c.OpenUntil() <= s.told().Through:
-			tooLate += t.rows
-		default:
-			if c.add(t) {
-				c.due = true
-			}
+		case c.OpenUntil() > s.told().Through:
+			c.due = c.add(t) || c.due
+		case !slices.Contains(closed, c):
+			closed = append(closed, c)
 		}
 	}
-	return tooLate
+	return closed
+}
+
+// reconsider makes due whatever copies of settled events can change, when a cut
+// brings some: a copy may say better when the event was, and so move it out of the
+// claim or the window where it counted.
+func (s *state) reconsider(ctx context.Context, conn driver.Conn, cut *rules.Cut, new []touch) error {
+	old, err := s.readRepeated(ctx, conn, s.told(), cut)
+	if err != nil {
+		return err
+	}
+	for _, t := range slices.Concat(new, old) {
+		if c := s.touched(t); c != nil && c.OpenUntil() > s.told().Through {
+			delete(c.claims, t.subject)
+			c.due = true
+		}
+	}
+	return nil
 }
 
 // add takes in a touch and reports whether it can change what is decided.
@@ -208,11 +248,23 @@ func (c *contest) add(t touch) bool {
 		}
 		delete(c.claims, t.subject)
 	}
-	if c.tally[t.subject] < c.Rule.Threshold {
+	return c.tally[t.subject] >= c.Rule.Threshold && !c.tooLate(t)
+}
+
+// tooLate reports whether every place is given to finishes that certainly precede
+// whatever the touch can add to: its events came after all of them, by the clocks,
+// and after the holders' own by the clock of each server. The second matters where
+// a server's clock was set back, so that its order and the estimates disagree.
+func (c *contest) tooLate(t touch) bool {
+	if c.Rule.Kind != rules.WorldFirst || len(c.standing.Awards()) < c.Rule.Places {
 		return false
 	}
-	last, full := c.standing.Full(c.Rule)
-	return !full || t.earliest <= last
+	for _, e := range c.standing.Awards() {
+		if claim := &e.Award.Claim; e.Award.State == rules.Held || t.earliest <= claim.Latest || t.since < claim.ServerAt {
+			return false
+		}
+	}
+	return true
 }
 
 // unfinished reports whether a cut with that horizon left something undecided.
@@ -226,27 +278,47 @@ func (c *contest) unfinished(h rules.Horizon) bool {
 	return slices.ContainsFunc(c.standing.Awards(), func(e rules.Entry) bool { return e.Award.State == rules.Held })
 }
 
-// sorted returns the contests of the ruleset, in its order, then by window and scope.
+// sorted returns the contests in the order of the ruleset, then by window and scope.
 func (s *state) sorted() []*contest {
 	order := map[string]int{}
 	for i := range s.set.Rules {
 		order[s.set.Rules[i].ID] = i
 	}
-	all := slices.DeleteFunc(s.all(), func(c *contest) bool { return c.Rule == nil })
-	slices.SortFunc(all, func(a, b *contest) int {
+	return slices.SortedFunc(maps.Values(s.contests), func(a, b *contest) int {
 		return cmp.Or(cmp.Compare(order[a.Rule.ID], order[b.Rule.ID]), a.Compare(b.Contest))
 	})
-	return all
 }
 
-// all returns the contests in no order.
-func (s *state) all() []*contest { return slices.Collect(maps.Values(s.contests)) }
+// settled moves the state on to the cut. unsaved says that its entries are not in
+// the ledger.
+func (s *state) settled(cut rules.Cut, entries []rules.Entry, unsaved bool) {
+	told := *s.told()
+	s.apply(entries)
+	if unsaved {
+		s.unsaved = append(s.unsaved, entries...)
+	}
+	s.cuts = append(s.cuts, cut)
+	for _, c := range s.sorted() {
+		if c.due {
+			c.due = c.unfinished(c.Horizon(&cut, &told))
+		}
+	}
+	s.forget()
+}
 
 // forget drops the contests that nothing changes any more.
 func (s *state) forget() {
-	maps.DeleteFunc(s.contests, func(_ contestKey, c *contest) bool {
-		return c.Rule != nil && c.OpenUntil() <= s.told().Through
-	})
+	maps.DeleteFunc(s.contests, func(_ contestKey, c *contest) bool { return c.OpenUntil() <= s.told().Through })
+}
+
+// findConflicts records the conflicts that the cut makes.
+func (s *state) findConflicts(cut *rules.Cut) []rules.Entry {
+	var entries []rules.Entry
+	for _, conflict := range newConflicts(s.rivals, append(s.cuts[:len(s.cuts):len(s.cuts)], *cut), s.conflicts) {
+		s.conflicts[conflict.Identity] = conflict.Counts
+		entries = append(entries, rules.Entry{Kind: rules.KindConflict, Conflict: &conflict})
+	}
+	return entries
 }
 
 // readEvidence reads what the contests are decided from, in their order.

@@ -39,7 +39,7 @@ func (s *Settler) Verify(ctx context.Context, each func(done, all int)) (Verific
 		v.Mismatches = append(v.Mismatches, fmt.Sprintf("cut %d is settled but not recorded", last))
 		return v, nil
 	}
-	replay := &Settler{store: s.store, log: s.log, cfg: Config{Period: s.cfg.Period, DryRun: true}}
+	replay := &Settler{store: s.store, log: s.log, cfg: Config{Period: s.cfg.Period, DryRun: true}, replay: true}
 	st := newState()
 	audit := newAudit()
 	sets := map[string]*rules.Ruleset{}

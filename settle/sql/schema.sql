@@ -48,7 +48,6 @@ CREATE TABLE IF NOT EXISTS ledger
     scope String,
     window_opens_ns Int64,
     window_closes_ns Int64, -- both 0: for ever
-    open_until_ns Int64, -- after this nothing changes the entry's contest
     key String, -- idempotency key of the effect; '' is none
     id String,
     body String -- rules.Entry as JSON
