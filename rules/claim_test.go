@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"photofinish/rules"
+	"photofinish/rules/rulestest"
 )
 
 // An event that can only have happened after a claim never changes it, not in one
@@ -22,7 +23,7 @@ func TestLaterEventsNeverChangeClaim(t *testing.T) {
 		rule := &rules.Rule{Measure: measures[round%len(measures)], Prize: rules.Prize{ByAttr: "class", Items: map[string]string{"mage": "staff"}}}
 		var records []rules.Record
 		for id := range 1 + rng.IntN(8) {
-			r := randomEvent(rng, id, wildness{clocks: true})
+			r := rulestest.Event(rng, id, rulestest.Wildness{Clocks: true})
 			r.Server = fmt.Sprint(rng.IntN(2))
 			records = append(records, r)
 		}
@@ -36,7 +37,7 @@ func TestLaterEventsNeverChangeClaim(t *testing.T) {
 		}
 		more := slices.Clone(records)
 		for id := range 4 {
-			if r := randomEvent(rng, 100+id, wildness{clocks: true}); r.Earliest() > want.Latest {
+			if r := rulestest.Event(rng, 100+id, rulestest.Wildness{Clocks: true}); r.Earliest() > want.Latest {
 				later++
 				more = append(more, r)
 			}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"photofinish/rules"
+	"photofinish/rules/rulestest"
 )
 
 // The order of the evidence never changes what a contest decides, whatever stands,
@@ -14,16 +15,16 @@ func TestShuffledEvidenceSameEntries(t *testing.T) {
 	rng := rand.New(rand.NewPCG(13, 14))
 	decided := map[rules.Kind]int{}
 	for range 10 {
-		set := randomRuleset(t, rng, wildness{keep: true})
+		set := rulestest.Ruleset(t, rng, rulestest.Wildness{Keep: true})
 		for i := range set.Rules {
 			rule := &set.Rules[i]
-			window, _ := rule.Window.At(minutes(90))
+			window, _ := rule.Window.At(rulestest.Minutes(90))
 			scope := map[string]string{rules.ScopeWorld: "world", rules.ScopeRegion: "region:eu", rules.ScopeServer: "server:eu-0"}[rule.Scope]
 			contest := rules.Contest{Rule: rule, Scope: scope, Window: window}
 			standing := &rules.Standing{}
 			for cut := range uint64(3) {
 				ev := randomEvidence(rng, rule)
-				h := rules.Horizon{Through: minutes(300), Complete: minutes(50 + rng.IntN(250)), Told: minutes(int(cut) * 60)}
+				h := rules.Horizon{Through: rulestest.Minutes(300), Complete: rulestest.Minutes(50 + rng.IntN(250)), Told: rulestest.Minutes(int(cut) * 60)}
 				before := marshal(t, ev)
 				entries := contest.Settle(ev, standing, h)
 				want := marshal(t, entries)
@@ -62,8 +63,8 @@ func shuffled[T any](rng *rand.Rand, s []T) []T {
 func randomEvidence(rng *rand.Rand, rule *rules.Rule) rules.Evidence {
 	ev := rules.Evidence{Seed: []byte("seed")}
 	for id := range 12 {
-		r := randomEvent(rng, id, wildness{clocks: true})
-		r.Instant -= r.Instant % minutesApart(20)
+		r := rulestest.Event(rng, id, rulestest.Wildness{Clocks: true})
+		r.Instant -= r.Instant % (rulestest.Minutes(20) - rulestest.Minutes(0))
 		subject := "p" + r.ID
 		claim := rules.Claim{Subject: subject, At: r.Instant, Earliest: r.Earliest(), Latest: r.Latest(), Decided: r.Identity(), Prize: "p"}
 		if rng.IntN(2) == 0 {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"photofinish/rules"
+	"photofinish/rules/rulestest"
 )
 
 func marshal(t *testing.T, v any) string {
@@ -26,12 +27,12 @@ func marshal(t *testing.T, v any) string {
 func TestShuffledLogSameLedger(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 9))
 	for range 3 {
-		h := randomHistory(t, rng, wilds()["everything"])
-		want := marshal(t, rules.Simulate(h.log, secret, h.cuts))
+		h := rulestest.Random(t, rng, rulestest.Wilds()["everything"])
+		want := marshal(t, rules.Simulate(h.Log, secret, h.Cuts))
 		for round := range 100 {
-			log := append(slices.Clone(h.log), h.log[:rng.IntN(len(h.log))]...)
+			log := append(slices.Clone(h.Log), h.Log[:rng.IntN(len(h.Log))]...)
 			rng.Shuffle(len(log), func(i, j int) { log[i], log[j] = log[j], log[i] })
-			if got := marshal(t, rules.Simulate(log, secret, h.cuts)); got != want {
+			if got := marshal(t, rules.Simulate(log, secret, h.Cuts)); got != want {
 				t.Fatalf("round %d: got\n%s\nwant\n%s", round, got, want)
 			}
 		}
@@ -41,14 +42,14 @@ func TestShuffledLogSameLedger(t *testing.T) {
 // Settling once more with the same evidence adds nothing but the mark that it was
 // settled. So a settlement may leave a contest alone that nothing new came to.
 func TestSettlingAgainAddsNothing(t *testing.T) {
-	eachHistory(t, 30, func(t *testing.T, _ *rand.Rand, h history) {
+	eachHistory(t, 30, func(t *testing.T, _ *rand.Rand, h rulestest.History) {
 		var cuts []rules.SimulatedCut
-		for _, c := range h.cuts {
+		for _, c := range h.Cuts {
 			again := c
 			c.Cut.Number, again.Cut.Number = uint64(len(cuts)+1), uint64(len(cuts)+2)
 			cuts = append(cuts, c, again)
 		}
-		for i, entries := range rules.Simulate(h.log, secret, cuts) {
+		for i, entries := range rules.Simulate(h.Log, secret, cuts) {
 			if i%2 == 1 && len(entries) > 1 {
 				t.Errorf("cut %d repeats the one before and adds %s\n%s", i+1, marshal(t, entries), cuts[i].Ruleset.Source)
 				return
@@ -62,11 +63,11 @@ func TestSettlingAgainAddsNothing(t *testing.T) {
 // add up, and a contest that no rule has any more is left alone.
 func TestLedgerInvariants(t *testing.T) {
 	kinds := map[rules.EntryKind]int{}
-	eachHistory(t, 30, func(t *testing.T, _ *rand.Rand, h history) {
+	eachHistory(t, 30, func(t *testing.T, _ *rand.Rand, h rulestest.History) {
 		keys, ids := map[string]string{}, map[string]bool{}
 		sold := map[string]map[rules.Identity]*rules.Allocation{}
 		events := uint64(0)
-		for i, entries := range rules.Simulate(h.log, secret, h.cuts) {
+		for i, entries := range rules.Simulate(h.Log, secret, h.Cuts) {
 			last := entries[len(entries)-1].Settled
 			events += last.Events
 			if last.Late > last.Events || int(last.Entries) != len(entries)-1 {
@@ -90,8 +91,8 @@ func TestLedgerInvariants(t *testing.T) {
 					sold[sale][a.Attempt] = a
 				}
 			}
-			if len(h.cuts) == 1 || h.cuts[0].Ruleset == h.cuts[len(h.cuts)-1].Ruleset {
-				checkSold(t, sold, h.cuts[i].Ruleset)
+			if len(h.Cuts) == 1 || h.Cuts[0].Ruleset == h.Cuts[len(h.Cuts)-1].Ruleset {
+				checkSold(t, sold, h.Cuts[i].Ruleset)
 			}
 		}
 		if seen := len(identities(h)); uint64(seen) != events {
@@ -148,10 +149,10 @@ func checkSold(t *testing.T, sold map[string]map[rules.Identity]*rules.Allocatio
 	}
 }
 
-func identities(h history) map[rules.Identity]bool {
-	last := h.cuts[len(h.cuts)-1].Cut
+func identities(h rulestest.History) map[rules.Identity]bool {
+	last := h.Cuts[len(h.Cuts)-1].Cut
 	seen := map[rules.Identity]bool{}
-	for _, r := range h.log {
+	for _, r := range h.Log {
 		if last.Holds(r.Node, r.Offset, r.Instant) {
 			seen[r.Identity()] = true
 		}
@@ -163,17 +164,17 @@ func identities(h history) map[rules.Identity]bool {
 // end, as long as no evidence is late. Where the clocks are certain that holds even
 // of rules that keep what was decided: nothing was decided wrong.
 func TestCutsDoNotMatter(t *testing.T) {
-	for name, w := range map[string]wildness{"certain clocks": {keep: true}, "uncertain clocks": {clocks: true}} {
+	for name, w := range map[string]rulestest.Wildness{"certain clocks": {Keep: true}, "uncertain clocks": {Clocks: true}} {
 		t.Run(name, func(t *testing.T) {
 			for round := range 60 {
-				h := randomHistory(t, rand.New(rand.NewPCG(uint64(round), 9)), w)
-				last := h.cuts[len(h.cuts)-1]
+				h := rulestest.Random(t, rand.New(rand.NewPCG(uint64(round), 9)), w)
+				last := h.Cuts[len(h.Cuts)-1]
 				last.Cut.Number = 1
 				set := last.Ruleset
-				pieces := stands(t, set, rules.Simulate(h.log, secret, h.cuts))
-				whole := stands(t, set, rules.Simulate(h.log, secret, []rules.SimulatedCut{last}))
+				pieces := stands(t, set, rules.Simulate(h.Log, secret, h.Cuts))
+				whole := stands(t, set, rules.Simulate(h.Log, secret, []rules.SimulatedCut{last}))
 				if !maps.Equal(pieces, whole) {
-					t.Fatalf("round %d: in %d pieces\n%s\nin one\n%s\n%s", round, len(h.cuts), list(pieces), list(whole), set.Source)
+					t.Fatalf("round %d: in %d pieces\n%s\nin one\n%s\n%s", round, len(h.Cuts), list(pieces), list(whole), set.Source)
 				}
 			}
 		})
@@ -222,8 +223,8 @@ func stands(t *testing.T, set *rules.Ruleset, cuts [][]rules.Entry) map[string]b
 // A standing is a fold: entries that came back from the ledger's JSON make the same
 // decisions as those that never left memory.
 func TestEntriesSurviveTheLedger(t *testing.T) {
-	eachHistory(t, 5, func(t *testing.T, _ *rand.Rand, h history) {
-		for _, entries := range rules.Simulate(h.log, secret, h.cuts) {
+	eachHistory(t, 5, func(t *testing.T, _ *rand.Rand, h rulestest.History) {
+		for _, entries := range rules.Simulate(h.Log, secret, h.Cuts) {
 			for _, e := range entries {
 				var back rules.Entry
 				body := marshal(t, e)

@@ -143,10 +143,11 @@ func (s *state) seed(ctx context.Context, conn driver.Conn) error {
 		before = &s.cuts[len(s.cuts)-2]
 	}
 	for _, t := range touches[0] {
-		if c := s.touched(t); c != nil && c.OpenUntil() > s.told().Through {
+		if c := s.touched(t); c != nil {
 			c.add(t)
 		}
 	}
+	s.forget()
 	changed := s.set.Digest != s.told().Ruleset
 	for _, c := range s.sorted() {
 		c.due = changed || c.unfinished(c.Horizon(s.told(), before))

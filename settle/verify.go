@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"photofinish/rules"
@@ -85,13 +86,12 @@ func (v *Verification) mismatch(format string, args ...any) {
 // audit adds up the ledger, to check what no single cut shows.
 type audit struct {
 	events uint64
-	keys   map[string]string                       // the entry of each effect
-	sales  map[contestKey]map[rules.Identity]int64 // reserved units of each attempt
-	stocks map[contestKey]int64
+	keys   map[string]string                                  // the entry of each effect
+	sales  map[contestKey]map[rules.Identity]rules.Allocation // that hold units
 }
 
 func newAudit() *audit {
-	return &audit{keys: map[string]string{}, sales: map[contestKey]map[rules.Identity]int64{}, stocks: map[contestKey]int64{}}
+	return &audit{keys: map[string]string{}, sales: map[contestKey]map[rules.Identity]rules.Allocation{}}
 }
 
 // add takes in the entries of a cut.
@@ -109,23 +109,26 @@ func (a *audit) add(entries []rules.Entry, v *Verification) {
 		case rules.KindAllocation:
 			key := contestKey{e.Rule, e.Scope, e.Window}
 			if a.sales[key] == nil {
-				a.sales[key] = map[rules.Identity]int64{}
+				a.sales[key] = map[rules.Identity]rules.Allocation{}
 			}
-			a.stocks[key] = e.Allocation.Stock
 			delete(a.sales[key], e.Allocation.Attempt)
 			if e.Allocation.State == rules.Reserved {
-				a.sales[key][e.Allocation.Attempt] = e.Allocation.Units
+				a.sales[key][e.Allocation.Attempt] = *e.Allocation
 			}
 		}
 	}
 	// Between the entries of one cut a unit may be on its way from one attempt to
 	// another; at its end no stock is exceeded.
 	for _, key := range slices.SortedFunc(maps.Keys(a.sales), contestKey.compare) {
-		reserved := int64(0)
-		for units := range maps.Values(a.sales[key]) {
-			reserved += units
+		reserved, stock := int64(0), int64(0)
+		for held := range maps.Values(a.sales[key]) {
+			reserved += held.Units
+			if stock = max(stock, held.Stock); held.Stock == 0 { // unlimited
+				stock = math.MaxInt64
+			}
 		}
-		if stock := a.stocks[key]; stock > 0 && reserved > stock {
+		// The rule may have said more when the units were reserved than it says now.
+		if reserved > stock {
 			v.mismatch("rule %s, window %s: %d units are reserved of a stock of %d", key.rule, key.window.Opens, reserved, stock)
 		}
 	}

@@ -33,6 +33,9 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // it found is printed already.
 var errPerson = errors.New("something needs a person")
 
+// errFailed ends a command whose output says what failed.
+var errFailed = errors.New("failed")
+
 func exitCode(err error) int {
 	var usage usageError
 	var input *ingest.InputError
@@ -54,7 +57,7 @@ func exitCode(err error) int {
 // explainError returns what to tell the user, one line for most errors; "" where
 // everything is said.
 func explainError(err error) string {
-	if errors.Is(err, errPerson) {
+	if errors.Is(err, errPerson) || errors.Is(err, errFailed) {
 		return ""
 	}
 	if errors.Is(err, context.Canceled) {

@@ -25,7 +25,7 @@ func (a *app) rulesCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.lintCommand(), a.explainRulesCommand(), a.backtestCommand())
+	cmd.AddCommand(a.lintCommand(), a.explainRulesCommand(), a.testRulesCommand(), a.backtestCommand())
 	return cmd
 }
 
