@@ -63,10 +63,9 @@ func (r *Rule) describeBoard() string {
 		b.WriteString(" Of equal scores the one reached first ranks first.")
 	}
 	for i, p := range r.Prizes {
-		switch {
-		case i == 0:
+		if i == 0 {
 			b.WriteString(" Prizes: ")
-		default:
+		} else {
 			b.WriteString(", ")
 		}
 		places := "places "

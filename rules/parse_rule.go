@@ -164,7 +164,7 @@ func (o object) readFirst(r *Rule) {
 		r.Threshold = c.whole(1, maxThreshold)
 	}
 	if r.Kind != Achievement {
-		r.Places = int(o.wholeOr("places", 1, 1, maxPlaces))
+		r.Places = int(o.wholeOr("places", 1, maxPlaces))
 		r.Tie = o.wordOr("tie", TieShare, TieEarliest, TieDraw)
 	}
 	if c, ok := o.get("prize"); ok {
@@ -173,7 +173,7 @@ func (o object) readFirst(r *Rule) {
 }
 
 func (o object) readBoard(r *Rule) {
-	r.Top = int(o.wholeOr("top", DefaultTop, 1, maxTop))
+	r.Top = int(o.wholeOr("top", DefaultTop, maxTop))
 	r.Order = o.wordOr("order", OrderDesc, OrderAsc)
 	r.Ranks = o.wordOr("ranks", RanksUnique, RanksShared)
 	if c, ok := o.get("prizes"); ok {
@@ -192,8 +192,8 @@ func (o object) readSale(r *Rule) {
 	if c, ok := get("price"); ok {
 		r.Price = c.readPrice()
 	}
-	r.Stock = o.wholeOr("stock", 0, 1, maxStock)
-	r.PerPlayer = o.wholeOr("per_player", 0, 1, maxStock)
+	r.Stock = o.wholeOr("stock", 0, maxStock)
+	r.PerPlayer = o.wholeOr("per_player", 0, maxStock)
 	r.Queue = o.wordOr("queue", QueueArrival, QueueLottery)
 	r.ChargeWithin = defaultChargeWithin
 	if c, ok := o.get("charge_within"); ok {

@@ -225,9 +225,10 @@ func (o object) wordOr(name string, words ...string) string {
 	return words[0]
 }
 
-func (o object) wholeOr(name string, absent, low, high int64) int64 {
+// wholeOr returns a whole number from 1 to high, or absent.
+func (o object) wholeOr(name string, absent, high int64) int64 {
 	if c, ok := o.get(name); ok {
-		return c.whole(low, high)
+		return c.whole(1, high)
 	}
 	return absent
 }

@@ -107,7 +107,7 @@ func (s *scenarioReader) readEvents(part scenarioPart) []scenarioEvent {
 				s.problem(line, "%v", err)
 			}
 		}
-		e.Content = e.Event.Digest()
+		e.Content = e.Digest()
 		events = append(events, e)
 	})
 	return events

@@ -78,10 +78,7 @@ func timeWords(i Instant) string {
 	if rest, ok := strings.CutPrefix(text, scenarioYear); ok {
 		text = strings.TrimPrefix(rest, scenarioDay+"T")
 	}
-	if strings.HasSuffix(text, ":00") {
-		text = strings.TrimSuffix(text, ":00")
-	}
-	return text
+	return strings.TrimSuffix(text, ":00")
 }
 
 func placeWords(place int) string {

@@ -137,7 +137,7 @@ func Random(t testing.TB, rng *rand.Rand, w Wildness) History {
 		for len(arrivals) > 0 && arrivals[0].cut <= i {
 			r := arrivals[0].Record
 			offsets[r.Node]++
-			r.Offset, r.Content = offsets[r.Node], r.Event.Digest()
+			r.Offset, r.Content = offsets[r.Node], r.Digest()
 			h.Log = append(h.Log, r)
 			arrivals = arrivals[1:]
 		}
