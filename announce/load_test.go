@@ -36,13 +36,13 @@ func record(t testing.TB, conn driver.Conn, cuts []rules.Cut, entries []rules.En
 		t.Fatal(err)
 	}
 	l, err := conn.PrepareBatch(t.Context(), `INSERT INTO ledger
-(cut, n, kind, rule, scope, window_opens_ns, window_closes_ns, open_until_ns, key, id, body)`)
+(cut, n, kind, rule, scope, window_opens_ns, window_closes_ns, key, id, body)`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range entries {
 		e := &entries[i]
-		if err := l.Append(e.Cut, e.N, string(e.Kind), e.Rule, e.Scope, int64(e.Window.Opens), int64(e.Window.Closes), int64(0), e.Key, e.ID, encoded(t, e)); err != nil {
+		if err := l.Append(e.Cut, e.N, string(e.Kind), e.Rule, e.Scope, int64(e.Window.Opens), int64(e.Window.Closes), e.Key, e.ID, encoded(t, e)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 
@@ -164,9 +165,9 @@ func Hint(err error) string {
 	case errors.Is(err, syscall.ENOSPC):
 		return "free space on that disk and run it again; nothing acknowledged is lost"
 	case errors.Is(err, clickhouse.ErrAcquireConnTimeout):
-		return "all connections to ClickHouse are busy: the server is overloaded, or clickhouse.max_conns too low"
-	case errors.Is(err, io.EOF), errors.As(err, &network):
-		return "ClickHouse cannot be reached: see clickhouse.addr and whether the server runs (photofinish doctor)"
+		return "all connections to ClickHouse are busy: the server is overloaded"
+	case errors.Is(err, io.EOF), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &network):
+		return "ClickHouse cannot be reached: see clickhouse.addr and whether the server runs"
 	default:
 		return ""
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -75,6 +76,8 @@ func TestClassifyOthers(t *testing.T) {
 		{io.ErrUnexpectedEOF, Retry, ""},
 		{refused, Retry, "clickhouse.addr"},
 		{os.ErrDeadlineExceeded, Retry, "reached"},
+		{&os.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, Retry, ""},
+		{&os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, Retry, "free space"},
 		{clickhouse.ErrAcquireConnTimeout, Retry, "busy"},
 		{errors.New("never seen"), Retry, ""},
 		{&column.ColumnConverterError{Op: "Append", To: "Int64", From: "string"}, Quarantine, ""},
