@@ -93,7 +93,7 @@ var verdicts = []verdict{
 	{291, "", Stop, "the ClickHouse user may not use this database"},
 	{452, "", Stop, "the ClickHouse user's profile forbids a setting that photofinish sends"},
 	{115, "", Stop, "ClickHouse is too old: it does not know a setting that photofinish sends"},
-	{60, "", Stop, "a table is missing: create the schema (photofinish doctor shows what is there)"},
+	{60, "", Stop, "a table is missing: is this the right clickhouse.database?"},
 	{81, "", Stop, "the database is missing: see clickhouse.database"},
 	{16, "", Stop, "a table lacks a column: its schema is of another version of photofinish"},
 	{47, "", Stop, "a table lacks a column: its schema is of another version of photofinish"},
