@@ -11,6 +11,11 @@ type Cut struct {
 	Ruleset string    `json:"ruleset"` // digest
 	Nodes   []NodeCut `json:"nodes"`   // by node
 	Lagging []string  `json:"lagging"` // servers and nodes whose reports lag behind Through, sorted
+	// Reach is the first instant at which an event that is not in the cut can have
+	// happened: one after Through whose time is uncertain may have come before it. 0 is
+	// Through.
+	Reach Instant `json:"reach"`
+	ErrNs int64   `json:"err_ns"` // the largest uncertainty of any event that the nodes hold
 }
 
 // NodeCut is how far a cut reads one node's partition of the merged log.
@@ -47,12 +52,18 @@ func (c *Cut) Watermark() Instant {
 
 // Horizon returns how far the contest can be decided at the cut that follows told:
 // up to the watermark, or, where a node lags, up to the rule's hold before Through.
+// It does not wait longer for an event of uncertain time either.
 func (c Contest) Horizon(cut, told *Cut) Horizon {
-	return Horizon{
+	h := Horizon{
 		Through:  cut.Through,
 		Complete: min(cut.Through, max(cut.Watermark(), cut.Through.Add(-c.Rule.Hold))),
 		Told:     told.Through,
 	}
+	h.Reach = max(cmp.Or(cut.Reach, cut.Through), cut.Through.Add(-c.Rule.Hold))
+	if h.Complete < cut.Through {
+		h.Reach = min(h.Reach, h.Complete)
+	}
+	return h
 }
 
 // Compare orders nodes by name.

@@ -18,7 +18,8 @@ type Evidence struct {
 // Horizon says how far a contest can be decided.
 type Horizon struct {
 	Through  Instant // the cut holds events before this
-	Complete Instant // no evidence before this is waited for any more; at most Through
+	Complete Instant // no event before this is waited for any more; at most Through
+	Reach    Instant // nor one that can have happened before this
 	Told     Instant // the bound of the cut before: what was final then is never changed
 }
 
@@ -86,14 +87,14 @@ func (c Contest) settleFirst(ev Evidence, st *Standing, h Horizon) []Entry {
 	order := Place(ev.Claims, len(placed)+runnersUp, c.Rule.Tie, draw)
 	for _, p := range placed {
 		current := st.award(p.Place, p.Claim.Subject)
-		if current != nil && !sameFinish(&current.Award.Claim, &p.Claim) {
+		if current != nil && !isPlaced([]Placement{p}, current) {
 			current = nil // it is corrected or withdrawn below
 		}
 		if current != nil && current.Award.State == Provisional {
 			continue
 		}
 		state := Provisional
-		if p.Claim.Latest >= h.Complete {
+		if p.Claim.Latest >= h.Reach {
 			state = Held
 		}
 		if current != nil && state == Held {
@@ -196,10 +197,12 @@ func (s *Standing) wrong(placed []Placement) []Entry {
 	return wrong
 }
 
-// isPlaced reports whether an award is among placed, with the same finish.
+// isPlaced reports whether an award is among placed, with the same finish and told
+// apart from others as it was said to be.
 func isPlaced(placed []Placement, e *Entry) bool {
 	return slices.ContainsFunc(placed, func(p Placement) bool {
-		return p.Place == e.Award.Place && p.Claim.Subject == e.Award.Claim.Subject && sameFinish(&e.Award.Claim, &p.Claim)
+		return p.Place == e.Award.Place && p.Claim.Subject == e.Award.Claim.Subject && p.Tied == e.Award.Tied &&
+			sameFinish(&e.Award.Claim, &p.Claim)
 	})
 }
 
@@ -236,7 +239,8 @@ func (c Contest) corrections(wrong []Entry, placed []Placement, st *Standing) []
 func (c Contest) withdrawn(placed []Placement, st *Standing) []Entry {
 	var entries []Entry
 	for _, e := range st.awards {
-		if e.Award.State == Held && !isPlaced(placed, &e) {
+		has := func(p Placement) bool { return p.Place == e.Award.Place && p.Claim.Subject == e.Award.Claim.Subject }
+		if e.Award.State == Held && !slices.ContainsFunc(placed, has) {
 			entries = append(entries, c.correction(e, placed, Transfer, "it was held, and an earlier finish came in"))
 		}
 	}

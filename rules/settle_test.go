@@ -24,7 +24,7 @@ func TestShuffledEvidenceSameEntries(t *testing.T) {
 			standing := &rules.Standing{}
 			for cut := range uint64(3) {
 				ev := randomEvidence(rng, rule)
-				h := rules.Horizon{Through: rulestest.Minutes(300), Complete: rulestest.Minutes(50 + rng.IntN(250)), Told: rulestest.Minutes(int(cut) * 60)}
+				h := rules.Horizon{Through: rulestest.Minutes(300), Complete: rulestest.Minutes(50 + rng.IntN(250)), Reach: rulestest.Minutes(50 + rng.IntN(250)), Told: rulestest.Minutes(int(cut) * 60)}
 				before := marshal(t, ev)
 				entries := contest.Settle(ev, standing, h)
 				want := marshal(t, entries)

@@ -72,6 +72,21 @@ func (s store) lastSettled(ctx context.Context) (uint64, error) {
 	return n, nil
 }
 
+// checkSettled refuses to go on after a cut that has two different entries under one
+// number: two settlers decided differently, and a person must find out why.
+func (s store) checkSettled(ctx context.Context, cut uint64) error {
+	entries, err := s.readEntries(ctx, cut)
+	if err != nil {
+		return err
+	}
+	for i := range entries {
+		if i > 0 && entries[i].N == entries[i-1].N {
+			return &MismatchError{cut, int(entries[i].N), entries[i].ID, entries[i-1].ID}
+		}
+	}
+	return nil
+}
+
 func (s store) queryEntries(ctx context.Context, statement string, args ...any) ([]rules.Entry, error) {
 	rows, err := s.conn.Query(ctx, statement, args...)
 	if err != nil {
@@ -106,7 +121,7 @@ type MismatchError struct {
 }
 
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("cut %d, entry %d: the evidence decides %q but the ledger says %q", e.Cut, e.N, e.Want, e.Ledger)
+	return fmt.Sprintf("cut %d, entry %d: the evidence decides %q but the ledger says %q; run verify, and see which program wrote it", e.Cut, e.N, e.Want, e.Ledger)
 }
 
 // sameEntries compares what was decided with what the ledger holds.

@@ -36,15 +36,20 @@ func (q *query) column(key string) string {
 	return "attrs[" + q.text(strings.TrimPrefix(key, "attrs.")) + "]"
 }
 
-// within is the condition that an event is in the cut.
+// within is the condition that a row is in the cut.
 func (q *query) within(cut *rules.Cut) string {
+	return "(instant_ns < " + q.instant(cut.Through) + " AND " + q.offsets(cut) + ")"
+}
+
+// offsets is the condition that a row is within the cut's offsets, of whatever time.
+func (q *query) offsets(cut *rules.Cut) string {
 	nodes := []string{"0"}
 	for _, n := range cut.Nodes {
 		if n.Offset > 0 {
 			nodes = append(nodes, "node = "+q.text(n.Node)+" AND offset <= "+q.uint(n.Offset))
 		}
 	}
-	return "(instant_ns < " + q.instant(cut.Through) + " AND (" + strings.Join(nodes, " OR ") + "))"
+	return "(" + strings.Join(nodes, " OR ") + ")"
 }
 
 // slice is the condition that an event is in the cut and was not in the one told

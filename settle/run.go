@@ -1,8 +1,10 @@
 package settle
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 
@@ -18,6 +20,9 @@ type Until struct {
 	Through rules.Instant
 	// Complete treats the log as complete up to Through: no node is waited for.
 	Complete bool
+	// Now bounds what watermarks may allow; 0 is no bound. It comes from the caller's
+	// clock, and nothing is decided by it but how far the run goes.
+	Now rules.Instant
 }
 
 // quietPeriods is how many periods without an event are closed one by one; a longer
@@ -72,6 +77,8 @@ func (s *Settler) run(ctx context.Context, set *rules.Ruleset, until Until) (Res
 	if err != nil {
 		return result, err
 	}
+	result.Slowest = plan.slowest
+	result.NewRules = s.state.told().Number > 0 && s.state.told().Ruleset != set.Digest
 	if err := s.store.checkHoles(ctx, s.state.told(), plan.cut(s.state.told(), plan.target, set)); err != nil {
 		return result, err
 	}
@@ -81,6 +88,9 @@ func (s *Settler) run(ctx context.Context, set *rules.Ruleset, until Until) (Res
 			return result, err
 		}
 		cuts := plan.cuts(s.state.told(), bounds, set)
+		if err := plan.reach(ctx, s.store, s.state.told(), cuts); err != nil {
+			return result, err
+		}
 		if err := s.state.use(ctx, s.store, set); err != nil {
 			return result, err
 		}
@@ -135,6 +145,9 @@ func (s *Settler) load(ctx context.Context) (*state, error) {
 	last, err := s.store.lastSettled(ctx)
 	if err != nil || last == 0 {
 		return st, err
+	}
+	if err := s.store.checkSettled(ctx, last); err != nil {
+		return nil, err
 	}
 	cuts, err := s.store.readCuts(ctx, 1)
 	if err != nil {
@@ -278,13 +291,18 @@ type plan struct {
 	period   rules.Instant
 	busy     []rules.Instant // starts of the periods that hold events, from the last cut on
 	late     bool            // late events were looked for
+	slowest  rules.NodeCut   // where the watermarks said how far to settle
 }
 
 func (s *Settler) plan(ctx context.Context, nodes []nodeProgress, until Until) (*plan, error) {
 	p := &plan{nodes: nodes, target: until.Through, complete: until.Complete, period: rules.Instant(s.cfg.Period)}
 	if p.target == 0 {
-		p.target = slices.MinFunc(nodes, func(a, b nodeProgress) int { return int(max(-1, min(1, a.Watermark-b.Watermark))) }).Watermark
-		p.target -= p.target % p.period
+		slowest := slices.MinFunc(nodes, func(a, b nodeProgress) int { return cmp.Compare(a.Watermark, b.Watermark) })
+		p.target, p.slowest = slowest.Watermark, slowest.NodeCut
+		if until.Now > 0 {
+			p.target = min(p.target, until.Now) // an event from the future closes nothing
+		}
+		p.target -= p.target % min(p.period, rules.Instant(DefaultPeriod))
 	}
 	told := s.state.told()
 	q := &query{}
@@ -350,6 +368,58 @@ func (p *plan) next(ctx context.Context, st *state, db store, set *rules.Ruleset
 	return []rules.Instant{told.Through}, nil
 }
 
+// reach says of each candidate when the first event that it does not hold can have
+// happened. Of those in the log that is known. Where the log is not complete others
+// may come that are as uncertain as the worst so far.
+func (p *plan) reach(ctx context.Context, db store, told *rules.Cut, cuts []rules.Cut) error {
+	all := cuts[len(cuts)-1]
+	all.Through = rules.MaxInstant
+	q := &query{}
+	rows, err := db.conn.Query(ctx, "SELECT "+cutNumberSQL(append(slices.Clone(cuts), all))+` AS cut, min(instant_ns - err_ns)
+FROM event_log
+WHERE `+q.within(&all)+" AND instant_ns >= "+q.instant(cuts[0].Through)+`
+GROUP BY cut
+ORDER BY cut`, q.args...)
+	if err != nil {
+		return fmt.Errorf("look beyond cut %d: %w", all.Number, err)
+	}
+	defer rows.Close()
+	first := make([]rules.Instant, len(cuts)+1) // of the events of each cut, and of those beyond
+	for i := range first {
+		first[i] = math.MaxInt64
+	}
+	for rows.Next() {
+		var cut int32
+		var earliest int64
+		if err := rows.Scan(&cut, &earliest); err != nil {
+			return fmt.Errorf("look beyond cut %d: %w", all.Number, err)
+		}
+		first[cut] = rules.Instant(earliest)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("look beyond cut %d: %w", all.Number, err)
+	}
+	errNs := told.ErrNs
+	if grown(told, &all) {
+		var more int64
+		q = &query{}
+		err := db.conn.QueryRow(ctx, "SELECT max(err_ns) FROM event_log WHERE "+q.within(&all)+" AND NOT "+q.offsets(told), q.args...).Scan(&more)
+		if err != nil {
+			return fmt.Errorf("look beyond cut %d: %w", all.Number, err)
+		}
+		errNs = max(errNs, more)
+	}
+	reach := rules.Instant(math.MaxInt64)
+	for i := len(cuts) - 1; i >= 0; i-- {
+		reach = min(reach, first[i+1])
+		cuts[i].Reach, cuts[i].ErrNs = reach, errNs
+		if !p.complete {
+			cuts[i].Reach = min(reach, cuts[i].Through-rules.Instant(errNs))
+		}
+	}
+	return nil
+}
+
 // bound returns the end of the period to close after from.
 func (p *plan) bound(from rules.Instant) rules.Instant {
 	floor := func(i rules.Instant) rules.Instant { return i - i%p.period }
@@ -357,7 +427,7 @@ func (p *plan) bound(from rules.Instant) rules.Instant {
 	if i, _ := slices.BinarySearch(p.busy, floor(from)); i < len(p.busy) {
 		busy = p.busy[i] // the period with the next event: close up to it
 	}
-	if busy-through > quietPeriods*p.period {
+	if (busy-through)/p.period > quietPeriods {
 		through = floor(busy)
 	}
 	return min(through, p.target)

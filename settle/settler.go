@@ -18,6 +18,9 @@ import (
 // DefaultPeriod is how much time a cut closes.
 const DefaultPeriod = time.Hour
 
+// maxPeriod is longer than any log: a hundred years.
+const maxPeriod = 876000 * time.Hour
+
 // Config configures a Settler. The zero value settles by the hour.
 type Config struct {
 	// Period is the time that a cut closes, aligned to 1970-01-01 UTC. 0 is
@@ -68,8 +71,8 @@ func New(conn driver.Conn, log *slog.Logger, cfg Config) (*Settler, error) {
 	if cfg.Period == 0 {
 		cfg.Period = DefaultPeriod
 	}
-	if cfg.Period < time.Minute {
-		return nil, fmt.Errorf("a settlement period of %s is too short: give a minute or more", cfg.Period)
+	if cfg.Period < time.Minute || cfg.Period > maxPeriod {
+		return nil, fmt.Errorf("a settlement period of %s is not from a minute to %s", cfg.Period, maxPeriod)
 	}
 	if cfg.FromScratch && !cfg.DryRun {
 		return nil, errors.New("settling from scratch is a dry run: the ledger cannot be written twice")
@@ -82,6 +85,11 @@ type Result struct {
 	First   uint64 // number of the first cut that this run settled; 0 is none
 	Last    uint64
 	Entries int
+	// Slowest is the node whose watermark said how far to settle; zero if the caller did.
+	Slowest rules.NodeCut
+	// NewRules says that the last cut was settled by other rules than the run was given
+	// and, if First is 0, that these have not been applied to anything yet.
+	NewRules bool
 }
 
 func (s *Settler) stop(step Step) error {

@@ -31,7 +31,18 @@ and --all show what single settlements decided at their time.`,
   photofinish report --format html --output report.html
   photofinish report --latest --format json`,
 		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runReport(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			chosen := 0
+			for _, name := range []string{"cut", "latest", "all"} {
+				if cmd.Flags().Changed(name) {
+					chosen++
+				}
+			}
+			if chosen > 1 || cmd.Flags().Changed("cut") && o.cut == 0 {
+				return usagef("give one of --cut N (from 1), --latest and --all, or none")
+			}
+			return a.runReport(cmd.Context(), o)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "md", "md, html or json")
@@ -39,7 +50,6 @@ and --all show what single settlements decided at their time.`,
 	f.BoolVar(&o.latest, "latest", false, "what the last settlement decided")
 	f.BoolVar(&o.all, "all", false, "a report for each settlement")
 	f.StringVar(&o.output, "output", "", "write to this file, the pictures of a Markdown report beside it; default: standard output")
-	cmd.MarkFlagsMutuallyExclusive("cut", "latest", "all")
 	return cmd
 }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,13 +58,16 @@ func (a *app) runSettle(ctx context.Context, o settleOptions) error {
 	if err := a.needData(); err != nil {
 		return err
 	}
+	if through > rules.Instant(time.Now().UnixNano()) {
+		fmt.Fprintf(a.stderr, "--through %s is in the future: what happens until then will count as late.\n", through)
+	}
 	return a.withStore(ctx, func(server *clickhouse.Server) error {
 		run := runLog{line: a.progress()}
 		s, err := settle.New(server.Conn(), a.log, settle.Config{Period: o.period, DryRun: o.dryRun, Each: run.add})
 		if err != nil {
 			return usageError{err}
 		}
-		result, err := s.Run(ctx, set, settle.Until{Through: through, Complete: through != 0})
+		result, err := s.Run(ctx, set, settle.Until{Through: through, Complete: through != 0, Now: rules.Instant(time.Now().UnixNano())})
 		run.line.done()
 		if err != nil {
 			return err
@@ -87,11 +92,15 @@ func (r *runLog) add(cut rules.Cut, entries []rules.Entry) {
 // printRun reports what the run decided. A dry run is not in the ledger, so its
 // report is made from what it decided alone.
 func (a *app) printRun(ctx context.Context, server *clickhouse.Server, result settle.Result, run *runLog, set *rules.Ruleset, o settleOptions) error {
+	if o.dryRun && slices.ContainsFunc(set.Rules, func(r rules.Rule) bool { return r.Draws() }) {
+		fmt.Fprintln(a.stderr, "Draws come out otherwise in earnest: their seeds are sealed only then.")
+	}
 	if result.First == 0 {
 		if o.json { // nothing new: what stands
 			return a.printReports(ctx, server, announce.Standing(), "json")
 		}
 		a.printf("nothing is due\n")
+		a.sayWhy(result)
 		return nil
 	}
 	var reports []announce.Report
@@ -117,4 +126,15 @@ func (a *app) printRun(ctx context.Context, server *clickhouse.Server, result se
 		return errPerson
 	}
 	return err
+}
+
+// sayWhy tells what a run that found nothing due waits for.
+func (a *app) sayWhy(result settle.Result) {
+	if result.Slowest.Node != "" {
+		a.printf("node %s has reported everything before %s and is waited for; --through settles without waiting\n",
+			result.Slowest.Node, result.Slowest.Watermark)
+	}
+	if result.NewRules {
+		a.printf("the rules are not those of the last cut; they apply from the next one on\n")
+	}
 }
