@@ -66,7 +66,7 @@ func TestTieAcrossBound(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, c := range reports[0].Corrections {
-			if !strings.Contains(string(c.Reason), "it was held") { // nothing had been given
+			if !strings.Contains(c.Reason, "it was held") { // nothing had been given
 				t.Errorf("period %s: %+v", period, c)
 			}
 		}

@@ -191,18 +191,26 @@ func (b *bench) measureSettle() error {
 	return nil
 }
 
-// measureEmptyCuts settles hours in which nothing happened.
+// measureEmptyCuts settles hours in which nothing happened, a few and then more, so
+// that what a run costs at its start and what each cut costs come apart.
 func (b *bench) measureEmptyCuts() error {
-	const hours = 20
-	result, took, err := b.run(b.last + hours*hour)
-	if err != nil {
-		return err
+	var runs []cost
+	const few, more = 4, 24 // a longer silence would be closed in one cut
+	for _, hours := range []rules.Instant{few, more} {
+		b.last += hours * hour
+		result, took, err := b.run(b.last)
+		if err != nil {
+			return err
+		}
+		if n := rules.Instant(result.Last - b.cuts); n != hours {
+			return fmt.Errorf("%d empty hours made %d cuts", hours, n)
+		}
+		b.cuts = result.Last
+		runs = append(runs, took)
 	}
-	n := result.Last - b.cuts
-	if n != hours {
-		return fmt.Errorf("%d empty hours made %d cuts", hours, n)
-	}
-	fmt.Printf("%-22s %s   %s of a bare cut; %d cuts, a run's start among them\n", "  an empty cut", took.per(n), ratio(took.per(n), b.perCut), n)
+	cut := cost{runs[1].wall - runs[0].wall, runs[1].cpu - runs[0].cpu}.per(more - few)
+	fmt.Printf("%-22s %s   %s of a bare cut\n", "  an empty cut", cut, ratio(cut, b.perCut))
+	fmt.Printf("%-22s %s\n", "  a run's start", cost{runs[0].wall - few*cut.wall, runs[0].cpu - few*cut.cpu})
 	return nil
 }
 
