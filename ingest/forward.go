@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,6 +19,8 @@ var (
 	countArrived string
 	//go:embed sql/committed.sql
 	selectCommitted string
+	//go:embed sql/contents.sql
+	selectContents string
 )
 
 const insertProgress = `INSERT INTO progress (node, offset, watermark_ns, lagging, published_ns)`
@@ -138,6 +141,9 @@ func (n *Node) reverify(ctx context.Context, s *spool.Spool, committed uint64) e
 	if n.forward.verified >= committed {
 		return nil
 	}
+	if err := n.checkOwn(ctx, s, committed); err != nil {
+		return err
+	}
 	segments := s.Segments()
 	if oldest := committed + 1; len(segments) > 0 && segments[0].First > oldest {
 		return fmt.Errorf("%w: offsets %d to %d", ErrHole, oldest, segments[0].First-1)
@@ -164,6 +170,36 @@ func (n *Node) reverify(ctx context.Context, s *spool.Spool, committed uint64) e
 		n.forward.verified = last
 	}
 	n.forward.verified = committed
+	return nil
+}
+
+// checkOwn refuses a log in which another spool has used the node's name: counting
+// would take its rows for ours, and ours would never be sent. It looks at the last
+// offset that both have.
+func (n *Node) checkOwn(ctx context.Context, s *spool.Spool, committed uint64) error {
+	var own record
+	err := s.Read(committed, func(_ uint64, payload []byte) (err error) {
+		if own, err = readRecord(payload); err != nil {
+			return err
+		}
+		return spool.ErrStop
+	})
+	if errors.Is(err, spool.ErrGone) {
+		return nil // forwarded long ago; there is nothing to send again
+	}
+	if err != nil {
+		return fmt.Errorf("offset %d: %w", committed, err)
+	}
+	query := clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{
+		"node": n.cfg.Node, "offset": strconv.FormatUint(committed, 10),
+	}))
+	var there []string
+	if err := n.conn.QueryRow(query, selectContents).Scan(&there); err != nil {
+		return fmt.Errorf("read offset %d in the log: %w", committed, err)
+	}
+	if len(there) > 0 && !slices.Contains(there, fmt.Sprintf("%X", own.Content[:])) {
+		return fmt.Errorf("%w: at offset %d", ErrSpoolForeign, committed)
+	}
 	return nil
 }
 

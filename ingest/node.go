@@ -23,6 +23,10 @@ const MaxBatchEvents = 100_000
 // new events the offsets of old ones.
 var ErrSpoolBehind = errors.New("the spool is behind the merged log; give the node a new name, or its old folder back")
 
+// ErrSpoolForeign says that the merged log holds events of this node's name which
+// another spool sent.
+var ErrSpoolForeign = errors.New("another spool has sent events under this node's name; give the node a name of its own")
+
 // Node takes events in and forwards them. Its methods may be called by several
 // goroutines at once, between Open and Close.
 type Node struct {

@@ -319,6 +319,21 @@ func TestLostSpoolIsRefused(t *testing.T) {
 	}
 }
 
+// Two spools under one name: the longer one would take the other's rows for its own
+// and never send what it acknowledged.
+func TestForeignSpoolIsRefused(t *testing.T) {
+	conn := newLog(t)
+	n, _ := openNode(t, conn, Config{})
+	accept(t, n, "s", events(1, 5)...)
+	forwardNow(t, n)
+	n, _ = openNode(t, conn, Config{}) // the same name, another folder
+	accept(t, n, "s", events(6, 15)...)
+	if err := n.Forward(t.Context()); !errors.Is(err, ErrSpoolForeign) {
+		t.Fatal(err)
+	}
+	wantLogged(t, conn, 5, 5)
+}
+
 func TestForwardedSegmentsGoAfterTheirRetention(t *testing.T) {
 	conn := newLog(t)
 	n, clock := openNode(t, conn, Config{SegmentBytes: 1})
