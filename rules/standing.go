@@ -40,20 +40,6 @@ func (s *Standing) Allocations() []Entry {
 	})
 }
 
-// Full reports whether every place of a world first is given, and the last instant
-// at which any holder can have finished: evidence that is certainly later changes
-// nothing.
-func (s *Standing) Full(r *Rule) (Instant, bool) {
-	last := Instant(0)
-	for _, e := range s.awards {
-		if e.Award.State == Held {
-			return 0, false
-		}
-		last = max(last, e.Award.Claim.Latest)
-	}
-	return last, r.Kind == WorldFirst && len(s.awards) >= r.Places
-}
-
 // Apply adds an entry of the contest, which comes after all those added before.
 func (s *Standing) Apply(e Entry) {
 	if s.held == nil {
