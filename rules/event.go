@@ -89,17 +89,26 @@ func hashNumber(h hash.Hash, n uint64) {
 
 // Record is an event as it stands in the merged log: one copy of it, which an
 // ingest node appended at an offset of its partition.
+//
+// When it happened is an interval: at some instant from Earliest to Latest, both
+// included. The two hold the error of the clocks on both sides and the resolution
+// of the stamp, which lies after it: a stamp of whole seconds names [t, t+1 s), so
+// Latest is t + 999,999,999 ns; a local time that occurs twice names both.
 type Record struct {
 	Event
 	Node    string
 	Offset  uint64  // the first of a node is 1
 	Content Content // of the event; see Event.Digest
-	Instant Instant // when it happened, corrected by the estimate of the server's clock
-	ErrNs   int64   // Instant is right give or take this many nanoseconds; never negative
+	Instant Instant // the stamp, corrected by the estimate of the server's clock; windows and cuts read this
+	// Earliest ≤ Latest. Instant may lie outside where the server's own order has
+	// narrowed the interval.
+	Earliest Instant
+	Latest   Instant
+	// Backdated says that the event's server had told past it before it came.
+	Backdated bool
 }
 
-// Earliest is the first instant at which the event can have happened.
-func (r *Record) Earliest() Instant { return r.Instant - Instant(r.ErrNs) }
-
-// Latest is the last instant at which the event can have happened.
-func (r *Record) Latest() Instant { return r.Instant + Instant(r.ErrNs) }
+// Exactly sets the interval to the instant give or take errNs nanoseconds.
+func (r *Record) Exactly(errNs int64) {
+	r.Earliest, r.Latest = r.Instant-Instant(errNs), r.Instant+Instant(errNs)
+}

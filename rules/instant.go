@@ -17,6 +17,9 @@ const (
 	MaxInstant Instant = 7258118400 * 1e9
 )
 
+// Never is later than any instant of an event.
+const Never Instant = math.MaxInt64
+
 // ParseInstant reads an RFC 3339 time with at most nine decimals. The error names
 // the text; an instant outside MinInstant and MaxInstant is refused, because its
 // nanoseconds would wrap silently further on.
