@@ -13,8 +13,8 @@ type Amount struct {
 	hi, lo uint64
 }
 
-// MaxAmount is the largest amount; sums stop there.
-var maxAmount = Amount{^uint64(0), ^uint64(0)} //nolint:gochecknoglobals // a constant that Go cannot write as one
+// amountLimit is the largest amount; sums stop there.
+var amountLimit = Amount{^uint64(0), ^uint64(0)} //nolint:gochecknoglobals // a constant that Go cannot write as one
 
 // Whole returns n as an amount; a negative n is 0.
 func Whole(n int64) Amount { return Amount{lo: uint64(max(n, 0))} }
@@ -24,13 +24,15 @@ func (a Amount) Add(b Amount) Amount {
 	lo, carry := bits.Add64(a.lo, b.lo, 0)
 	hi, over := bits.Add64(a.hi, b.hi, carry)
 	if over != 0 {
-		return maxAmount
+		return amountLimit
 	}
 	return Amount{hi, lo}
 }
 
 // Compare returns -1, 0 or +1.
-func (a Amount) Compare(b Amount) int { return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo)) }
+func (a Amount) Compare(b Amount) int {
+	return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo))
+}
 
 // IsZero reports whether the amount is 0.
 func (a Amount) IsZero() bool { return a == Amount{} }
@@ -55,7 +57,7 @@ func ParseAmount(text string) (Amount, error) {
 		if c < '0' || c > '9' || over != 0 || carry != 0 {
 			return Amount{}, fmt.Errorf("%q is not a whole number below 2^128", text)
 		}
-		if a = (Amount{sum, lo}).Add(Amount{lo: uint64(c - '0')}); a == maxAmount {
+		if a = (Amount{sum, lo}).Add(Amount{lo: uint64(c - '0')}); a == amountLimit {
 			return Amount{}, fmt.Errorf("%q is not a whole number below 2^128", text)
 		}
 	}

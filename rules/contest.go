@@ -1,13 +1,50 @@
 package rules
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"slices"
-	"strings"
+	"cmp"
+	"time"
 )
+
+// ContestID names a contest, whatever the ruleset says of its rule today.
+type ContestID struct {
+	Rule   string
+	Scope  Scope
+	Window Window
+}
+
+// Compare orders by rule, then as Contest.Compare does.
+func (n ContestID) Compare(o ContestID) int {
+	return cmp.Or(cmp.Compare(n.Rule, o.Rule), n.Window.compare(o.Window), cmp.Compare(n.Scope, o.Scope))
+}
+
+// Contest is one rule in one scope and one window: what is decided together.
+type Contest struct {
+	Rule   *Rule
+	Scope  Scope
+	Window Window
+}
+
+// ID names the contest.
+func (c Contest) ID() ContestID { return ContestID{c.Rule.ID, c.Scope, c.Window} }
+
+// Compare orders contests of one rule by window, then scope.
+func (c Contest) Compare(o Contest) int {
+	return cmp.Or(c.Window.compare(o.Window), cmp.Compare(c.Scope, o.Scope))
+}
+
+func (w Window) compare(o Window) int {
+	return cmp.Or(cmp.Compare(w.Opens, o.Opens), cmp.Compare(w.Closes, o.Closes))
+}
+
+// OpenUntil returns the instant up to which evidence changes the contest: Never
+// without a window. It is as late as the contest can still be waiting for somebody,
+// even where the rule gives corrections less time than that.
+func (c Contest) OpenUntil() Instant {
+	if c.Window.Forever() {
+		return Never
+	}
+	return c.Window.Closes.Add(max(c.Rule.Correct, c.Rule.Hold, time.Duration(0)))
+}
 
 // ContestOf returns the contest that the record counts in. It reports false where
 // the record does not count for the rule, or outside its windows.
@@ -24,53 +61,10 @@ func (r *Rule) ContestOf(rec *Record) (Contest, bool) {
 // the ledger that it no longer has evidence for: what was decided there stands.
 func (c Contest) formed() bool {
 	w, ok := c.Rule.Window.At(c.Window.Opens)
-	kind, _, _ := strings.Cut(c.Scope, ":")
-	return ok && w == c.Window && kind == c.Rule.Scope
+	return ok && w == c.Window && c.Scope.Kind() == c.Rule.Scope
 }
 
-// Draws reports whether the rule may draw lots.
-func (r *Rule) Draws() bool { return r.Tie == TieDraw || r.Queue == QueueLottery }
-
-// DrawSeed returns the seed of a rule's draws in a window. It follows from the
-// secret, so that nothing but the secret has to be kept, and once shown it says
-// nothing about the seed of any other window. Scopes of a rule share it: the lots
-// are drawn by scope.
-func DrawSeed(secret, rule string, w Window) []byte {
-	mac := hmac.New(sha256.New, []byte(secret))
-	fmt.Fprintf(mac, "%d:%s %d %d", len(rule), rule, w.Opens, w.Closes)
-	return mac.Sum(nil)
-}
-
-// Commitments returns the commitments that a cut must add: for the window of each
-// drawing rule that is open at the cut's end, or opens there, and for those that it
-// decided without one. committed reports whether the ledger has the one that stands
-// with a contest; all scopes of a rule share that of ScopeWorld.
-func Commitments(set *Ruleset, secret string, cut *Cut, decided []Entry, committed func(Contest) bool) []Entry {
-	var entries []Entry
-	for i := range set.Rules {
-		r := &set.Rules[i]
-		if !r.Draws() {
-			continue
-		}
-		var windows []Window
-		if w, ok := r.Window.At(cut.Through); ok {
-			windows = append(windows, w)
-		}
-		for _, e := range decided {
-			if e.Rule == r.ID && !slices.Contains(windows, e.Window) {
-				windows = append(windows, e.Window)
-			}
-		}
-		for _, w := range windows {
-			world := Contest{r, ScopeWorld, w}
-			if committed(world) {
-				continue
-			}
-			digest := sha256.Sum256(DrawSeed(secret, r.ID, w))
-			e := world.entry(KindCommitment)
-			e.Commitment = &Commitment{Digest: hex.EncodeToString(digest[:])}
-			entries = append(entries, e)
-		}
-	}
-	return entries
+// entry begins an entry of the contest.
+func (c Contest) entry(kind EntryKind) Entry {
+	return Entry{Kind: kind, Rule: c.Rule.ID, Scope: c.Scope, Window: c.Window}
 }

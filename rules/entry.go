@@ -1,12 +1,10 @@
 package rules
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"math"
 )
 
 // EntryKind says which part of an Entry is set.
@@ -33,7 +31,7 @@ type Entry struct {
 	ID     string    `json:"id"` // "sha256:" and a digest of all the rest
 	Kind   EntryKind `json:"kind"`
 	Rule   string    `json:"rule,omitempty"`
-	Scope  string    `json:"scope,omitempty"`
+	Scope  Scope     `json:"scope,omitempty"`
 	Window Window    `json:"window"`
 	Key    string    `json:"key,omitempty"` // idempotency key of the effect; empty: there is none
 
@@ -48,34 +46,43 @@ type Entry struct {
 	Settled      *Settled      `json:"settled,omitempty"`
 }
 
-// AwardState is how sure an award is. Final is not written: an award is final for
-// every cut from the first whose bound is at or after FinalAt.
+// AwardState is how sure an award is. Final is not written: an award is final as
+// soon as an hour or late cut as of FinalAt or later is settled.
 type AwardState string
 
 // The states of an award.
 const (
-	Held        AwardState = "held"        // earlier evidence may still come; nothing is given yet
+	Held        AwardState = "held"        // evidence may still come that would change it; nothing is given yet
 	Provisional AwardState = "provisional" // given; later evidence may still correct it
 	Final       AwardState = "final"       // nothing changes it any more
 )
 
 // Award says that a subject reached a threshold, and in which place.
 type Award struct {
-	Place     int        `json:"place"` // from 1; 0 of an achievement
-	Claim     Claim      `json:"claim"`
-	Tied      bool       `json:"tied"`
-	State     AwardState `json:"state"` // Held or Provisional
-	FinalAt   Instant    `json:"final_at"`
-	Corrects  string     `json:"corrects,omitempty"` // the ID of the entry that this one puts right
-	RunnersUp []Claim    `json:"runners_up"`         // those who came next, when this was decided
-	Seed      string     `json:"seed,omitempty"`     // of a draw: the committed seed, hex
+	Place int        `json:"place"` // from 1; 0 of an achievement
+	Claim Claim      `json:"claim"`
+	Tied  bool       `json:"tied"` // somebody could not be told apart from the subject when the place was given
+	State AwardState `json:"state"`
+	// Until is when a held award is given at the latest, and WaitsFor who may still
+	// tell of something that changes it. Neither is set once it is given.
+	Until    Instant `json:"until,omitzero"`
+	WaitsFor []Lag   `json:"waits_for,omitempty"`
+	FinalAt  Instant `json:"final_at"`
+	Corrects string  `json:"corrects,omitempty"` // the ID of the entry that this one puts right
+	// Refines is the ID of the entry that says the same of place and subject, and whose
+	// instant is now known otherwise. Nothing is compensated for it.
+	Refines   string  `json:"refines,omitempty"`
+	RunnersUp []Claim `json:"runners_up"`     // those who came next, when this was decided
+	Seed      string  `json:"seed,omitempty"` // of a draw: the committed seed of the place, hex
 }
 
 // Board is a leaderboard at the end of its window.
 type Board struct {
 	Lines    []Line  `json:"lines"`
 	FinalAt  Instant `json:"final_at"`
+	Lacking  []Lag   `json:"lacking,omitempty"` // who was no longer waited for when it closed
 	Corrects string  `json:"corrects,omitempty"`
+	Refines  string  `json:"refines,omitempty"` // as of an award: places, subjects and scores are the same
 }
 
 // Grant is an item that a place on a board gives.
@@ -85,31 +92,43 @@ type Grant struct {
 	Item    string `json:"item"`
 }
 
-// Allocation is what an attempt to buy got.
+// Allocation is what a purchase attempt got.
 type Allocation struct {
 	Attempt  Identity        `json:"attempt"`
 	Player   string          `json:"player"`
-	At       Instant         `json:"at"`
+	Region   string          `json:"region"`
+	At       Instant         `json:"at"` // the stamp, as the server gave it
+	Seq      uint64          `json:"seq,string,omitempty"`
+	Instant  Instant         `json:"instant"` // the corrected stamp, which orders what the clocks cannot tell apart
+	Earliest Instant         `json:"earliest"`
+	Latest   Instant         `json:"latest"`
 	Units    int64           `json:"units"`
 	State    AllocationState `json:"state"`
+	Tied     bool            `json:"tied,omitempty"`   // nothing certain separated it from another attempt when it was served
 	Reason   string          `json:"reason,omitempty"` // in words; empty when reserved
 	Price    Money           `json:"price"`            // for one unit
 	Item     string          `json:"item"`
 	Stock    int64           `json:"stock"` // of the sale; 0 is unlimited
 	FinalAt  Instant         `json:"final_at"`
-	Corrects string          `json:"corrects,omitempty"`
-	Seed     string          `json:"seed,omitempty"` // of a lottery: the committed seed, hex
+	// Corrects is the ID of the entry that this one puts right.
+	Corrects string `json:"corrects,omitempty"`
+	Seed     string `json:"seed,omitempty"` // of a lottery: the committed seed, hex
 }
 
 // Correction says that an earlier entry was wrong by later evidence. With the
-// policy Keep nothing else changes; otherwise the entry it names no longer stands.
+// policies Keep and Withdrawn nothing is compensated; otherwise the entry it names
+// no longer stands. It says what the evidence means for everybody at that place.
 type Correction struct {
-	Corrects string `json:"corrects"` // the ID of the entry
-	Place    int    `json:"place,omitempty"`
-	Subject  string `json:"subject,omitempty"` // whom the earlier entry named
-	Found    string `json:"found,omitempty"`   // who should have been named; empty: nobody
-	Policy   string `json:"policy"`            // DuplicateAward, Transfer or Keep
-	Reason   string `json:"reason"`            // in words
+	Corrects string   `json:"corrects"` // the ID of the entry
+	Place    int      `json:"place,omitempty"`
+	Subject  string   `json:"subject,omitempty"` // whom the earlier entry named
+	Found    string   `json:"found,omitempty"`   // who is named now, or should have been; empty: nobody
+	Gains    []string `json:"gains,omitempty"`   // who has the place now and had not
+	Keeps    []string `json:"keeps,omitempty"`   // who had it and has it
+	Loses    []string `json:"loses,omitempty"`   // who had it and has it no more
+	Denied   []string `json:"denied,omitempty"`  // who should have it and does not get it
+	Policy   string   `json:"policy"`            // DuplicateAward, Transfer, Keep or Withdrawn
+	Reason   string   `json:"reason"`            // in words
 }
 
 // Compensation is what a correction does for a subject.
@@ -121,23 +140,55 @@ type Compensation struct {
 	Takes   bool   `json:"takes,omitempty"` // the item, or the reserved unit, is taken back
 }
 
-// Commitment is the digest of a seed that decides draws of a rule and window. It
-// stands in the ledger before the window closes; the seed is shown with the result.
+// Commitment is the digest of each seed that decides draws of a contest, place by
+// place. A seed decides only in cuts after the one that committed to it, and is
+// shown with the result.
 type Commitment struct {
-	Digest string `json:"digest"` // hex SHA-256 of the seed
+	Digests []string `json:"digests"` // hex SHA-256 of the seed of place 1, 2, …
 }
 
 // Settled ends a cut.
 type Settled struct {
-	Events  uint64 `json:"events"`   // new identities that the cut took in
-	Late    uint64 `json:"late"`     // of these, events of a time that an earlier cut had settled
-	TooLate uint64 `json:"too_late"` // of these, how many fell into a contest past correction
-	Entries uint32 `json:"entries"`  // before this one
-	Digest  string `json:"digest"`   // "sha256:" over their IDs, in order
+	Previous string  `json:"previous"`          // ID of the settled entry of the cut before; "" of the first
+	Record   string  `json:"record"`            // digest of the cut record; see Cut.Digest
+	Events   uint64  `json:"events"`            // new identities that the cut took in
+	Late     uint64  `json:"late"`              // of these, events of a time that an earlier cut had settled
+	TooLate  uint64  `json:"too_late"`          // of these, how many fell into a contest that nothing changes any more, once for each
+	Behind   []Tally `json:"behind,omitempty"`  // rows of each node that its watermark in the cut before had passed, by node
+	Refused  []Tally `json:"refused,omitempty"` // identities whose amount each rule could not read, by rule
+	Lost     []Loss  `json:"lost,omitempty"`    // rows within the cut that were published lost after it was recorded
+	// Again says why the next cut is due at once; "" is not. It keeps Through.
+	Again   Again    `json:"again,omitempty"`
+	Rules   []string `json:"rules,omitempty"` // keys of the tallies that are carried forward; see Rule.TallyKey
+	Entries uint32   `json:"entries"`         // before this one
+	Digest  string   `json:"digest"`          // "sha256:" over their IDs, in order
+}
+
+// Again is a reason for another cut at once.
+type Again string
+
+// The reasons.
+const (
+	AgainDraw Again = "draw" // a draw waits for nothing but an earlier cut to stand behind its commitment
+	AgainRest Again = "rest" // there was more than one cut may append
+)
+
+// Tally is a count of something by name.
+type Tally struct {
+	Name  string `json:"name"`
+	Count uint64 `json:"count"`
+}
+
+// Loss is a range of a node's offsets.
+type Loss struct {
+	Node string `json:"node"`
+	Span
 }
 
 // Seal numbers the entries of a cut, gives each its ID, and appends the one that
-// ends it. The entries are in the order of the ruleset, which is total.
+// ends it. The entries are in the order of the ruleset, which is total. Chained to
+// the entry that ended the cut before, no cut can be changed, taken out or put in
+// without changing every ID after it.
 func Seal(cut uint64, entries []Entry, settled Settled) []Entry {
 	all := sha256.New()
 	for i := range entries {
@@ -152,46 +203,29 @@ func Seal(cut uint64, entries []Entry, settled Settled) []Entry {
 }
 
 func (e *Entry) seal(cut uint64, n int) {
-	e.Cut, e.N, e.ID = cut, uint32(n), ""
-	body, err := json.Marshal(e)
+	e.Cut, e.N = cut, uint32(n)
+	e.ID = e.Digest()
+}
+
+// Digest returns what the entry's ID must be: "sha256:" and a digest of all the rest.
+func (e *Entry) Digest() string {
+	plain := *e
+	plain.ID = ""
+	body, err := json.Marshal(&plain)
 	if err != nil {
-		panic(fmt.Sprintf("rules: entry %d of cut %d is not JSON: %v", n, cut, err)) // the types above cannot fail
+		panic(fmt.Sprintf("rules: entry %d of cut %d is not JSON: %v", e.N, e.Cut, err)) // the types above cannot fail
 	}
 	sum := sha256.Sum256(body)
-	e.ID = "sha256:" + hex.EncodeToString(sum[:])
-}
-
-// Contest is one rule in one scope and one window: what is decided together.
-type Contest struct {
-	Rule   *Rule
-	Scope  string
-	Window Window
-}
-
-// Compare orders contests of one rule by window, then scope.
-func (c Contest) Compare(o Contest) int {
-	return cmp.Or(cmp.Compare(c.Window.Opens, o.Window.Opens), cmp.Compare(c.Window.Closes, o.Window.Closes), cmp.Compare(c.Scope, o.Scope))
-}
-
-// OpenUntil returns the instant after which no evidence changes the contest.
-func (c Contest) OpenUntil() Instant {
-	if c.Window.Forever() {
-		return math.MaxInt64
-	}
-	return c.Window.Closes.Add(c.Rule.Correct)
-}
-
-// entry begins an entry of the contest.
-func (c Contest) entry(kind EntryKind) Entry {
-	return Entry{Kind: kind, Rule: c.Rule.ID, Scope: c.Scope, Window: c.Window}
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // key names an effect: what is done for whom, and for which time where a
-// correction comes back to it. It never names a cut, an attempt or a run, so that
-// two cuts cannot pay one award twice.
-func (c Contest) key(effect, subject, item string, revision int) string {
+// correction comes back to it. It never names a cut, an attempt to deliver or a
+// run, so that two cuts cannot pay one award twice. Every part is framed by its
+// length, so that no two effects share a key by where one part ends.
+func (c Contest) key(effect string, parts []string, revision int) string {
 	h := sha256.New()
-	for _, s := range []string{effect, c.Rule.ID, c.Scope, subject, item} {
+	for _, s := range append([]string{effect, c.Rule.ID, string(c.Scope)}, parts...) {
 		hashText(h, s)
 	}
 	for _, n := range []uint64{uint64(c.Window.Opens), uint64(c.Window.Closes), uint64(revision)} {

@@ -53,6 +53,10 @@ const (
 	Transfer       = "transfer"
 	Keep           = "keep"
 
+	// Withdrawn is no policy of a rule: it is what becomes of an award that was held,
+	// so that nothing had been given.
+	Withdrawn = "withdrawn"
+
 	OrderDesc = "desc"
 	OrderAsc  = "asc"
 
@@ -83,7 +87,7 @@ type Rule struct {
 	Scope   string      // ScopeWorld, ScopeRegion or ScopeServer
 	Measure Measure
 	Window  WindowSpec
-	Hold    time.Duration // how long to wait for lagging nodes before deciding without them
+	Hold    time.Duration // how long after a claim to wait for lagging nodes before deciding without them
 	Correct time.Duration // how long later evidence may change a decision
 
 	OnCorrection string // DuplicateAward, Transfer or Keep; a sale: Transfer or Keep
@@ -134,7 +138,7 @@ type MeasureKind string
 // The kinds of measure.
 const (
 	MeasureCount    MeasureKind = "count"    // the events' counts
-	MeasureSum      MeasureKind = "sum"      // a field of up to 18 digits; anything else adds nothing
+	MeasureSum      MeasureKind = "sum"      // a field that is a whole number from 0 to MaxSummand; anything else adds nothing
 	MeasureDistinct MeasureKind = "distinct" // how many different texts a field had; the empty text does not count
 )
 
@@ -236,38 +240,44 @@ func (r *Rule) SubjectOf(e *Event) string {
 	return e.Player
 }
 
-// ScopeOf returns the scope that the event counts in: "world", "region:NAME" or
-// "server:NAME".
-func (r *Rule) ScopeOf(e *Event) string {
+// ScopeOf returns the scope that the event counts in.
+func (r *Rule) ScopeOf(e *Event) Scope {
 	switch r.Scope {
 	case ScopeRegion:
-		return "region:" + e.Region
+		return Scope(ScopeRegion + ":" + e.Region)
 	case ScopeServer:
-		return "server:" + e.Server
+		return Scope(ScopeServer + ":" + e.Server)
 	}
-	return ScopeWorld
+	return World
 }
 
-// amount returns what the event adds to its subject's tally, never negative. Of a
-// distinct measure it is 1, for the value that the caller compares.
-func (r *Rule) amount(e *Event) int64 {
+// Amount returns what the event adds to its subject's tally. Of a distinct measure
+// it is 1, for the value that the caller compares. It reports false for an event of
+// a sum whose field is no whole number from 0 to MaxSummand: it adds nothing, and
+// reports say how often that happened.
+func (r *Rule) Amount(e *Event) (Amount, bool) {
 	switch r.Measure.Kind {
 	case MeasureSum:
-		return wholeNumber(e.Field(r.Measure.Key))
+		n, ok := summand(e.Field(r.Measure.Key))
+		return Whole(n), ok
 	case MeasureDistinct:
 		if e.Field(r.Measure.Key) == "" {
-			return 0
+			return Amount{}, true
 		}
-		return 1
+		return Whole(1), true
 	}
-	return max(e.Count, 0)
+	return Whole(e.Count), true
 }
 
-// wholeNumber reads up to 18 decimal digits and nothing else; any other text is 0.
-func wholeNumber(text string) int64 {
-	if len(text) > 18 || strings.Trim(text, "0123456789") != "" {
-		return 0
+// MaxSummand is the largest number that one event adds to a sum.
+const MaxSummand = 1_000_000_000_000_000
+
+// summand reads decimal digits and nothing else. Zeros in front are read.
+func summand(text string) (int64, bool) {
+	digits := strings.TrimLeft(text, "0")
+	if text == "" || len(digits) > 16 || strings.Trim(digits, "0123456789") != "" {
+		return 0, false
 	}
-	n, _ := strconv.ParseInt(text, 10, 64) // only the empty text fails, as 0
-	return n
+	n, _ := strconv.ParseInt("0"+digits, 10, 64) // at most 17 digits
+	return n, n <= MaxSummand
 }
