@@ -1,0 +1,246 @@
+package rules
+
+import (
+	"cmp"
+	"slices"
+)
+
+// The order of claims.
+//
+// An order of two subjects' counted events is possible if it agrees with every
+// event's interval (x before y where x's latest is before y's earliest) and with
+// every server's own order. A claim certainly precedes another if its N-th event
+// comes first in every possible order: there are no N events of the other that can
+// be had with fewer than N of its own before them. Nobody else's events matter, and
+// evidence elsewhere never costs the exact order of the server on which a finish
+// happened.
+//
+// Trying every choice of N events is not needed. For each instant M that the
+// earliest ends of the chosen events may reach, what ends before M is over; of the
+// rest of the first subject's events, those count that their server told before a
+// chosen one. On one server these sets lie in one another, so the k cheapest events
+// there cost what the k-th costs; servers are combined by the most to be had for
+// each cost.
+
+// paretoLimit bounds how many combinations of servers are kept apart, and workLimit
+// how many events one comparison looks at. Beyond them nothing is certain: who
+// cannot be told apart shares a place rather than losing it.
+const (
+	paretoLimit = 4096
+	workLimit   = 1 << 26
+)
+
+// certainly compares runs; it keeps its buffers. The zero value is ready.
+type certainly struct {
+	events []pairEvent
+	ends   []span
+	had    []price
+	more   []price
+	steps  []price
+	values map[string]int  // the event that stands for each of a's values; nil: not a distinct measure
+	free   map[string]bool // values of b that cost nothing
+}
+
+// pairEvent is an event of one of two runs.
+type pairEvent struct {
+	*told
+	first bool // of the run that is to be first
+	drop  bool // of a value that another event of the run stands for
+}
+
+// price is what is to be had at most for a cost.
+type price struct{ cost, gain Amount }
+
+// precedes reports whether a certainly precedes b, both of them having reached n.
+func (c *certainly) precedes(a, b *Run, n Amount) bool {
+	c.merge(a, b)
+	var reaches []Instant // the earliest ends of b's events, sorted
+	for i := range c.events {
+		if !c.events[i].first {
+			reaches = append(reaches, c.ends[i].e)
+		}
+	}
+	slices.Sort(reaches)
+	work := 0
+	for _, m := range slices.Compact(reaches) {
+		if work += len(c.events); work > workLimit {
+			return false
+		}
+		over := Amount{}
+		for j := range c.events {
+			if ev := &c.events[j]; ev.first && !ev.drop && c.ends[j].l < m {
+				over = over.Add(ev.amount)
+			}
+		}
+		if over.Compare(n) >= 0 {
+			return true // and so for every later m
+		}
+		if c.hadBy(m, over, n) {
+			return false
+		}
+	}
+	return true
+}
+
+// merge lays the events of both runs out in the order of compareTold, with their
+// ends made to agree.
+func (c *certainly) merge(a, b *Run) {
+	c.events = c.events[:0]
+	i, j := 0, 0
+	for i < len(a.events) || j < len(b.events) {
+		if j == len(b.events) || i < len(a.events) && compareTold(&a.events[i], &b.events[j]) <= 0 {
+			c.events = append(c.events, pairEvent{told: &a.events[i], first: true})
+			i++
+		} else {
+			c.events = append(c.events, pairEvent{told: &b.events[j]})
+			j++
+		}
+	}
+	c.ends = slices.Grow(c.ends[:0], len(c.events))[:len(c.events)]
+	agreeInto(c.ends, len(c.events), func(i int) *told { return c.events[i].told })
+	c.values = nil
+	if a.distinct {
+		c.values = map[string]int{}
+		c.oneForEachValue()
+	}
+}
+
+// oneForEachValue has each value that a counts stand for itself once, by the event
+// that is over first: seen on two servers it must not be counted twice.
+func (c *certainly) oneForEachValue() {
+	for i := range c.events {
+		ev := &c.events[i]
+		if !ev.first {
+			continue
+		}
+		other, seen := c.values[ev.value]
+		switch {
+		case !seen:
+			c.values[ev.value] = i
+		case c.ends[i].l < c.ends[other].l:
+			c.events[other].drop = true
+			c.values[ev.value] = i
+		default:
+			ev.drop = true
+		}
+	}
+}
+
+// hadBy reports whether n of b's events with an earliest end of at most m can be
+// had with so few of a's told before them that these and those over are fewer than n.
+func (c *certainly) hadBy(m Instant, over, n Amount) bool {
+	c.had = append(c.had[:0], price{})
+	if c.values != nil {
+		c.free = map[string]bool{}
+		// Values that cost nothing anywhere are had once; the rest are looked at then.
+		c.eachServer(func(start, end int) bool { c.serverSteps(start, end, m, true); return true })
+		c.had[0].gain = Whole(int64(len(c.free)))
+	}
+	sure := c.eachServer(func(start, end int) bool {
+		c.serverSteps(start, end, m, false)
+		return len(c.steps) == 0 || c.combine(over, n)
+	})
+	return !sure || c.had[len(c.had)-1].gain.Compare(n) >= 0
+}
+
+// eachServer calls f with the events of each server, until it says false.
+func (c *certainly) eachServer(f func(start, end int) bool) bool {
+	for start := 0; start < len(c.events); {
+		end := start + 1
+		for end < len(c.events) && c.events[end].server == c.events[start].server {
+			end++
+		}
+		if !f(start, end) {
+			return false
+		}
+		start = end
+	}
+	return true
+}
+
+// serverSteps fills steps with what b's events on one server give for each cost: how
+// much of a was told before them and is not over. Of a distinct measure, free only
+// notes the values that cost nothing; otherwise those are left out, and each other
+// value is had where the server first told of it.
+func (c *certainly) serverSteps(start, end int, m Instant, free bool) {
+	c.steps = c.steps[:0]
+	var gain Amount
+	var seen map[string]bool
+	var stamp Instant
+	var before, numbered Amount // a's of earlier stamps; and of smaller numbers too
+	var all Amount              // and of the whole stamp
+	for i := start; i < end; {
+		first := &c.events[i]
+		if i == start || first.at != stamp {
+			stamp, before, numbered = first.at, all, all
+		}
+		cost, own := before, Amount{}
+		if first.seq != 0 {
+			cost = numbered
+		}
+		for ; i < end && c.events[i].at == stamp && c.events[i].seq == first.seq; i++ {
+			ev := &c.events[i]
+			switch {
+			case ev.first:
+				if !ev.drop && c.ends[i].l >= m {
+					own = own.Add(ev.amount)
+				}
+			case c.ends[i].e > m:
+			case ev.value != "" && free:
+				if cost.IsZero() {
+					c.free[ev.value] = true
+				}
+			case ev.value != "" && (c.free[ev.value] || seen[ev.value]):
+			default:
+				if ev.value != "" {
+					if seen == nil {
+						seen = map[string]bool{}
+					}
+					seen[ev.value] = true
+				}
+				gain = gain.Add(ev.amount)
+				if last := len(c.steps) - 1; last >= 0 && c.steps[last].cost == cost {
+					c.steps[last].gain = gain
+				} else {
+					c.steps = append(c.steps, price{cost, gain})
+				}
+			}
+		}
+		all = all.Add(own)
+		if first.seq != 0 {
+			numbered = numbered.Add(own)
+		}
+	}
+}
+
+// combine adds a server to had: for each cost that with what is over stays below n,
+// the most to be had, costs and gains growing. It reports false where there are too
+// many to keep apart.
+func (c *certainly) combine(over, n Amount) bool {
+	c.more = c.more[:0]
+	for _, h := range c.had {
+		if !c.steps[0].cost.IsZero() { // what costs nothing is always taken
+			c.more = append(c.more, h)
+		}
+		for _, s := range c.steps {
+			cost := h.cost.Add(s.cost)
+			if over.Add(cost).Compare(n) >= 0 {
+				break
+			}
+			c.more = append(c.more, price{cost, h.gain.Add(s.gain)})
+			if len(c.more) > 64*paretoLimit {
+				return false
+			}
+		}
+	}
+	slices.SortFunc(c.more, func(a, b price) int {
+		return cmp.Or(a.cost.Compare(b.cost), b.gain.Compare(a.gain))
+	})
+	c.had = c.had[:0]
+	for _, p := range c.more {
+		if len(c.had) == 0 || p.gain.Compare(c.had[len(c.had)-1].gain) > 0 {
+			c.had = append(c.had, p)
+		}
+	}
+	return len(c.had) <= paretoLimit
+}

@@ -1,0 +1,262 @@
+package rules
+
+import (
+	"cmp"
+	"slices"
+)
+
+// runnersUp is how many of those who came next an award shows.
+const runnersUp = 3
+
+// settleFirst awards places, and corrects those that later evidence moved.
+//
+//	─▶ held ──▶ provisional ──▶ final (nothing is written)
+//	     │            └──▶ corrected, by the rule's policy
+//	     └──▶ withdrawn: nothing had been given
+//
+// A place is given when every promise has passed its Until, or its hold is over; a
+// place that a draw decides also needs its seed committed to in an earlier cut.
+func (c Contest) settleFirst(ev Evidence, st *Standing, m Moment) Decision {
+	if len(ev.Runs) == 0 && len(st.awards) == 0 {
+		return Decision{}
+	}
+	runs := make([]*Run, len(ev.Runs))
+	for i := range ev.Runs {
+		runs[i] = &ev.Runs[i]
+	}
+	draw := c.draw(ev.Secret)
+	order := c.order(runs, c.Rule.Places+runnersUp, draw)
+	after := slices.IndexFunc(order, func(p Placement) bool { return p.Place > c.Rule.Places })
+	if after < 0 {
+		after = len(order)
+	}
+	ch := change{now: order[:after], right: order[:after]}
+	var fixed []Entry
+	for _, e := range st.Awards() {
+		if e.Award.State == Held {
+			continue
+		}
+		ch.was = append(ch.was, e)
+		if c.stands(&e, m) {
+			fixed = append(fixed, e)
+		}
+	}
+	var d Decision
+	d.Entries = c.commit(ev, st, c.Rule.drawnPlaces())
+	if c.disturbed(fixed, ch.right, st) {
+		ch.now = c.around(fixed, runs, draw)
+		ch.why = "the award was final"
+		if !slices.ContainsFunc(fixed, func(e Entry) bool { return m.final(e.Award.FinalAt) }) {
+			ch.why = "the rule keeps what was awarded"
+		}
+		d.Entries = append(d.Entries, c.findings(fixed, ch, st, m)...)
+	}
+	wrong := c.wrong(ch, fixed, st)
+	d.Entries = append(d.Entries, c.withdrawn(ch, st)...)
+	d.Entries = append(d.Entries, c.corrections(wrong, ch, st)...)
+	g := giving{Contest: c, st: st, m: m, draw: draw, wrong: wrong, order: order, bound: c.bound(ev, m), regions: c.regions(ev.Runs)}
+	for _, p := range ch.now {
+		if !isFixed(fixed, p) {
+			d.Entries = append(d.Entries, g.place(p)...)
+		}
+	}
+	d.Again = g.again
+	return d
+}
+
+// order places the runs; beyond the rule's own places nothing is drawn.
+func (c Contest) order(runs []*Run, places int, draw Draw) []Placement {
+	return place(runs, Whole(c.Rule.Threshold), places, c.Rule.Tie, draw, c.Rule.Places)
+}
+
+// bound returns the instant before which nothing can come any more that the cut does
+// not hold.
+func (c Contest) bound(ev Evidence, m Moment) Instant {
+	if m.Cut.Complete {
+		return ev.Beyond
+	}
+	return min(m.Cut.Unseen(c.Scope, c.regions(ev.Runs)), ev.Beyond)
+}
+
+// regions returns those that the deciding events of runs name, sorted.
+func (c Contest) regions(runs []Run) []string {
+	var regions []string
+	for i := range runs {
+		regions = append(regions, runs[i].Region)
+	}
+	slices.Sort(regions)
+	return slices.Compact(regions)
+}
+
+// isFixed reports whether a placement is an award that stands.
+func isFixed(fixed []Entry, p Placement) bool {
+	return slices.ContainsFunc(fixed, func(e Entry) bool {
+		return e.Award.Place == p.Place && e.Award.Claim.Subject == p.Run.Subject
+	})
+}
+
+// disturbed reports whether the evidence, which gives right, says otherwise of awards
+// that stand: one of them is not in its place, or somebody who was not announced for
+// it, held or given, joins it there.
+func (c Contest) disturbed(fixed []Entry, right []Placement, st *Standing) bool {
+	for _, e := range fixed {
+		there := subjectsAt(right, e.Award.Place)
+		if !slices.Contains(there, e.Award.Claim.Subject) {
+			return true
+		}
+		for _, s := range there {
+			if st.award(e.Award.Place, s) == nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// around gives the places that awards which stand leave to the claims of others, in
+// order, each subject once. Awards that share a place take as many places as they
+// are.
+func (c Contest) around(fixed []Entry, runs []*Run, draw Draw) []Placement {
+	taken, slots := map[string]bool{}, map[int]bool{}
+	var placed []Placement
+	slot := 0
+	for _, e := range fixed {
+		slot = max(slot+1, e.Award.Place)
+		slots[slot] = true
+		taken[e.Award.Claim.Subject] = true
+		placed = append(placed, Placement{Place: e.Award.Place, Run: &Run{Claim: e.Award.Claim}, Tied: e.Award.Tied, Until: e.Award.Claim.Latest})
+	}
+	var left []int
+	for p := 1; p <= c.Rule.Places; p++ {
+		if !slots[p] {
+			left = append(left, p)
+		}
+	}
+	others := slices.DeleteFunc(slices.Clone(runs), func(r *Run) bool { return taken[r.Subject] })
+	for _, p := range c.order(others, len(left), draw) {
+		p.Place = left[min(p.Place, len(left))-1]
+		placed = append(placed, p)
+	}
+	slices.SortStableFunc(placed, func(a, b Placement) int { return cmp.Compare(a.Place, b.Place) })
+	return placed
+}
+
+// findings says of each award that stands against the evidence, once, what was found,
+// and who is denied by it.
+func (c Contest) findings(fixed []Entry, ch change, st *Standing, m Moment) []Entry {
+	var entries []Entry
+	for i := range fixed {
+		w := &fixed[i]
+		there := subjectsAt(ch.right, w.Award.Place)
+		if slices.Contains(there, w.Award.Claim.Subject) && len(without(there, subjectsAt(ch.now, w.Award.Place))) == 0 {
+			continue
+		}
+		why := "the rule keeps what was awarded"
+		if m.final(w.Award.FinalAt) {
+			why = "the award was final"
+		}
+		e := c.correction(w, ch, Keep, why)
+		if st.kept[e.Correction.finding()] {
+			continue
+		}
+		entries = append(entries, e)
+		for _, denied := range e.Correction.Denied {
+			entries = append(entries, c.compensation(Compensation{Kind: Keep, Subject: denied, Because: w.ID}))
+		}
+	}
+	return entries
+}
+
+// wrong returns the awards that were given, may be changed, and are not as they are
+// now: another place or none, told apart otherwise, another prize, or somebody who
+// was not announced for the place shares it.
+func (c Contest) wrong(ch change, fixed []Entry, st *Standing) []Entry {
+	var wrong []Entry
+	for _, e := range ch.was {
+		a := e.Award
+		stands := func(f Entry) bool { return f.ID == e.ID }
+		if slices.ContainsFunc(fixed, stands) {
+			continue
+		}
+		right := slices.ContainsFunc(ch.now, func(p Placement) bool {
+			return p.Place == a.Place && p.Run.Subject == a.Claim.Subject && p.Tied == a.Tied && p.Run.Prize == a.Claim.Prize
+		})
+		joined := slices.ContainsFunc(subjectsAt(ch.now, a.Place), func(s string) bool { return st.award(a.Place, s) == nil })
+		if !right || joined {
+			wrong = append(wrong, e)
+		}
+	}
+	return wrong
+}
+
+// withdrawn ends the held awards that are no longer placed. Nothing was given, so
+// nothing is compensated, and no policy or finality keeps them.
+func (c Contest) withdrawn(ch change, st *Standing) []Entry {
+	var entries []Entry
+	for _, e := range st.Awards() {
+		if e.Award.State == Held && !slices.Contains(subjectsAt(ch.now, e.Award.Place), e.Award.Claim.Subject) {
+			held := ch
+			held.was = []Entry{e}
+			entries = append(entries, c.correction(&e, held, Withdrawn, "it was held, and an earlier finish came in"))
+		}
+	}
+	return entries
+}
+
+// giving gives the places of a contest that do not stand yet.
+type giving struct {
+	Contest
+	st      *Standing
+	m       Moment
+	draw    Draw
+	wrong   []Entry
+	order   []Placement
+	bound   Instant
+	regions []string
+	again   Again
+}
+
+// place returns the entries of a placement: the award, given or held, if that says
+// something new.
+func (g *giving) place(p Placement) []Entry {
+	current := g.st.award(p.Place, p.Run.Subject)
+	e := g.award(p, g.next(p))
+	if current != nil && current.Award.State == Provisional && !slices.ContainsFunc(g.wrong, func(w Entry) bool { return w.ID == current.ID }) {
+		if current.Award.Claim == p.Run.Claim && current.Award.FinalAt == e.Award.FinalAt {
+			return nil
+		}
+		e.Award.Refines, e.Award.Seed = current.ID, current.Award.Seed
+		return []Entry{e}
+	}
+	until := p.Run.Latest.Add(g.Rule.Hold)
+	given := p.Until < g.bound || g.m.over(until)
+	if p.Drawn && !g.st.committed(min(p.Place, g.Rule.Places)) {
+		if given {
+			g.again = AgainDraw
+		}
+		return nil // until the seed is committed to nobody knows
+	}
+	if given {
+		if p.Drawn && p.Tied {
+			e.Award.Seed = seedText(g.draw.Seed(p.Place))
+		}
+		return append(g.give(&e, g.st, g.wrong), e)
+	}
+	if current != nil && current.Award.State == Held && current.Award.Claim == p.Run.Claim && current.Award.Tied == p.Tied {
+		return nil
+	}
+	e.Award.State, e.Award.Until = Held, until
+	e.Award.WaitsFor = g.m.Cut.WaitsFor(g.Scope, g.regions, p.Until)
+	return []Entry{e}
+}
+
+// next returns the claims that follow a placement in the order.
+func (g *giving) next(p Placement) []Claim {
+	next := []Claim{}
+	for _, o := range g.order {
+		if o.Place > p.Place && len(next) < runnersUp {
+			next = append(next, o.Run.Claim)
+		}
+	}
+	return next
+}

@@ -1,0 +1,194 @@
+package rules
+
+import "strconv"
+
+// settleSale serves the line from its front: an attempt that nothing earlier can come
+// before any more, or whose hold is over, or for which nothing is left, which waiting
+// cannot better. The first that waits stops those behind it. A lottery is drawn when
+// its window is over and nobody is waited for, at most Hold after its end.
+//
+//	attempt ──▶ reserved   a unit is kept; nothing is charged or delivered yet
+//	        │      └──▶ sold_out, declined   corrected: somebody came before
+//	        ├─▶ sold_out   the stock was gone
+//	        └─▶ declined   one player may have only so many, or it came too late
+//
+// Who was told no is told nothing else ever after. Later evidence moves a reserved
+// unit to whoever came first (Transfer) as long as the attempt that has it is not
+// final; under Keep what was reserved stays and only the rest of the stock is served.
+// Either way the stock is never exceeded.
+func (c Contest) settleSale(ev Evidence, st *Standing, m Moment) Decision {
+	var d Decision
+	if len(ev.Attempts) > 0 {
+		d.Entries = c.commit(ev, st, 1)
+	}
+	entries, attempts := c.tooLate(ev.Attempts, st, m)
+	d.Entries = append(d.Entries, entries...)
+	s := selling{Contest: c, st: st, m: m, draw: c.draw(ev.Secret), desk: counter{c.Rule, c.Rule.Stock, map[string]int64{}}}
+	s.draw.single = true
+	s.unseen = m.Cut.Unseen(c.Scope, attemptRegions(attempts))
+	d.Entries = append(d.Entries, s.standing(attempts)...)
+	if c.Rule.Queue == QueueLottery && !s.drawing() {
+		return d
+	}
+	serving := true
+	for _, w := range c.Rule.line(s.inLine(attempts), s.draw) {
+		old, known := st.allocations[w.Identity()]
+		if !known {
+			if w.Drawn && !st.committed(1) {
+				d.Again, serving = AgainDraw, false
+			}
+			if serving = serving && s.due(w); !serving {
+				continue
+			}
+		}
+		state, reason := s.desk.serve(w.Record)
+		if known && old.Allocation.State == state {
+			continue
+		}
+		if known {
+			d.Entries = append(d.Entries, c.move(old, state, "earlier attempts came to light")...)
+		}
+		d.Entries = append(d.Entries, s.allocation(w, state, reason, old.ID))
+	}
+	return d
+}
+
+// tooLate declines the attempts that are new and past the time in which one counts,
+// and returns the others.
+func (c Contest) tooLate(attempts []Record, st *Standing, m Moment) (entries []Entry, others []Record) {
+	s := selling{Contest: c, st: st, m: m}
+	for i := range attempts {
+		rec := &attempts[i]
+		if _, known := st.allocations[rec.Identity()]; !known && c.TooLate(rec, st, m) {
+			entries = append(entries, s.allocation(waiting{Record: rec}, Declined, "it came too late", ""))
+			continue
+		}
+		others = append(others, *rec)
+	}
+	return entries, others
+}
+
+// TooLate reports whether an event that is new in the moment's cut and counts in the
+// contest changes nothing there any more. A purchase counts until its own instant
+// and the rule's time for corrections, window or not.
+func (c Contest) TooLate(rec *Record, st *Standing, m Moment) bool {
+	if c.Rule.Kind == Sale {
+		return m.final(rec.Instant.Add(c.Rule.Correct))
+	}
+	return !c.Open(st, m)
+}
+
+func attemptRegions(attempts []Record) []string {
+	runs := make([]Run, len(attempts))
+	for i := range attempts {
+		runs[i].Region = attempts[i].Region
+	}
+	return Contest{}.regions(runs)
+}
+
+// selling serves one sale at one cut.
+type selling struct {
+	Contest
+	st     *Standing
+	m      Moment
+	draw   Draw
+	unseen Instant
+	desk   counter
+}
+
+// stays reports whether a reserved unit stays where it is.
+func (s *selling) stays(a *Allocation) bool {
+	return s.Rule.OnCorrection == Keep || s.m.final(a.FinalAt)
+}
+
+// standing sets aside the units that stay where they are, and releases those of
+// attempts that do not count any more, since the rule has changed.
+func (s *selling) standing(attempts []Record) []Entry {
+	counts := map[Identity]bool{}
+	for i := range attempts {
+		counts[attempts[i].Identity()] = true
+	}
+	var entries []Entry
+	for _, old := range s.st.Allocations() {
+		a := old.Allocation
+		switch {
+		case a.State != Reserved:
+		case s.stays(a):
+			s.desk.take(a.Player, a.Units)
+		case !counts[a.Attempt] && s.Rule.Stock > 0:
+			now := *a
+			now.State, now.Reason, now.Corrects = Declined, "the attempt does not count", old.ID
+			e := s.entry(KindAllocation)
+			e.Allocation = &now
+			entries = append(append(entries, s.move(old, Declined, now.Reason)...), e)
+		}
+	}
+	return entries
+}
+
+// inLine returns the attempts that stand in line: those that have not been told no,
+// and have no unit that stays.
+func (s *selling) inLine(attempts []Record) []Record {
+	var line []Record
+	for i := range attempts {
+		old, known := s.st.allocations[attempts[i].Identity()]
+		if !known || old.Allocation.State == Reserved && !s.stays(old.Allocation) {
+			line = append(line, attempts[i])
+		}
+	}
+	return line
+}
+
+// drawing reports whether a lottery is due.
+func (s *selling) drawing() bool {
+	closes := s.Window.Closes
+	return !s.Window.Forever() && closes <= s.m.Cut.Through && (closes <= s.unseen || s.m.over(closes.Add(s.Rule.Hold)))
+}
+
+// due reports whether an attempt is served now.
+func (s *selling) due(w waiting) bool {
+	if s.Rule.Queue == QueueLottery || s.Rule.Stock > 0 && s.desk.left <= 0 {
+		return true
+	}
+	until := w.Record.Instant
+	if s.Rule.Tie == TieDraw {
+		until = w.Until
+	}
+	return until < s.unseen || s.m.over(w.Record.Instant.Add(s.Rule.Hold))
+}
+
+// allocation returns the entry of what an attempt gets. corrects is the entry that
+// it puts right, "" where there is none.
+func (s *selling) allocation(w waiting, state AllocationState, reason, corrects string) Entry {
+	rec, r := w.Record, s.Rule
+	e := s.entry(KindAllocation)
+	e.Allocation = &Allocation{
+		Attempt: rec.Identity(), Player: rec.Player, Region: rec.Region, At: rec.At, Seq: rec.Seq, Instant: rec.Instant,
+		Earliest: rec.Earliest, Latest: rec.Latest, Units: max(rec.Count, 1), State: state, Tied: w.Tied, Reason: reason,
+		Price: r.Price, Item: r.Item, Stock: r.Stock, FinalAt: rec.Instant.Add(r.Correct), Corrects: corrects,
+	}
+	if w.Drawn && s.st.committed(1) {
+		e.Allocation.Seed = seedText(s.draw.Seed(1))
+	}
+	if state == Reserved {
+		a := e.Allocation
+		e.Key = s.key("sell", []string{
+			a.Player, a.Attempt.Server, a.Attempt.ID, strconv.FormatInt(a.Units, 10),
+			strconv.FormatInt(a.Price.Amount, 10), a.Price.Currency, a.Item,
+		}, 0)
+	}
+	return e
+}
+
+// move says what a correction does to an attempt whose unit goes to another.
+func (c Contest) move(old Entry, state AllocationState, why string) []Entry {
+	player := old.Allocation.Player
+	correction := c.entry(KindCorrection)
+	correction.Correction = &Correction{
+		Corrects: old.ID, Subject: player, Loses: []string{player}, Policy: Transfer,
+		Reason: why + ": " + string(old.Allocation.State) + " becomes " + string(state),
+	}
+	e := c.compensation(Compensation{Kind: Transfer, Subject: player, Because: old.ID, Item: old.Allocation.Item, Takes: true})
+	e.Key = c.key("release", []string{player, old.Key}, 0)
+	return []Entry{correction, e}
+}

@@ -1,0 +1,108 @@
+package rules
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Standing is what the ledger says about a contest: the fold of its entries in the
+// order of (cut, n). The zero value is a contest nothing was decided about. Reading
+// it is safe from several goroutines, Apply is not. It holds a few hundred bytes for
+// each award, line and allocation that stands.
+type Standing struct {
+	awards      map[placeOf]Entry  // that stand, held ones too
+	board       *Entry             // that stands
+	allocations map[Identity]Entry // the last of each attempt
+	grants      map[holding]int    // how often an item was given
+	held        map[holding]bool   // the items that subjects hold
+	kept        map[string]bool    // findings that changed nothing, so that each is said once
+	commitment  *Commitment
+}
+
+type placeOf struct {
+	place   int
+	subject string
+}
+
+type holding struct{ subject, item string }
+
+// Awards returns the awards that stand, by place and subject.
+func (s *Standing) Awards() []Entry {
+	return slices.SortedFunc(maps.Values(s.awards), func(a, b Entry) int {
+		return cmp.Or(cmp.Compare(a.Award.Place, b.Award.Place), cmp.Compare(a.Award.Claim.Subject, b.Award.Claim.Subject))
+	})
+}
+
+// Holds reports whether an award waits in it.
+func (s *Standing) Holds() bool {
+	return slices.ContainsFunc(s.Awards(), func(e Entry) bool { return e.Award.State == Held })
+}
+
+// Board returns the board that stands, or nil.
+func (s *Standing) Board() *Entry { return s.board }
+
+// Commitment returns what was committed to, or nil.
+func (s *Standing) Commitment() *Commitment { return s.commitment }
+
+// Allocations returns the last entry of each attempt, by (cut, n).
+func (s *Standing) Allocations() []Entry {
+	return slices.SortedFunc(maps.Values(s.allocations), func(a, b Entry) int {
+		return cmp.Or(cmp.Compare(a.Cut, b.Cut), cmp.Compare(a.N, b.N))
+	})
+}
+
+// award returns the standing award of a place and subject, or nil.
+func (s *Standing) award(place int, subject string) *Entry {
+	if e, ok := s.awards[placeOf{place, subject}]; ok {
+		return &e
+	}
+	return nil
+}
+
+// Apply adds an entry of the contest, which comes after all those added before.
+func (s *Standing) Apply(e Entry) {
+	if s.awards == nil {
+		s.awards, s.allocations = map[placeOf]Entry{}, map[Identity]Entry{}
+		s.grants, s.held, s.kept = map[holding]int{}, map[holding]bool{}, map[string]bool{}
+	}
+	switch e.Kind {
+	case KindAward:
+		s.awards[placeOf{e.Award.Place, e.Award.Claim.Subject}] = e
+		if e.Key != "" {
+			s.give(e.Award.Claim.Subject, e.Award.Claim.Prize)
+		}
+	case KindBoard:
+		s.board = &e
+	case KindPrize:
+		s.give(e.Prize.Subject, e.Prize.Item)
+	case KindAllocation:
+		s.allocations[e.Allocation.Attempt] = e
+	case KindCorrection:
+		if e.Correction.Policy == Keep {
+			s.kept[e.Correction.finding()] = true
+			break
+		}
+		name := placeOf{e.Correction.Place, e.Correction.Subject}
+		if s.awards[name].ID == e.Correction.Corrects {
+			delete(s.awards, name)
+		}
+	case KindCompensation:
+		if e.Compensation.Takes {
+			delete(s.held, holding{e.Compensation.Subject, e.Compensation.Item})
+		}
+	case KindCommitment:
+		s.commitment = e.Commitment
+	}
+}
+
+func (s *Standing) give(subject, item string) {
+	s.grants[holding{subject, item}]++
+	s.held[holding{subject, item}] = true
+}
+
+// finding names a correction that changes nothing, by what was found.
+func (c *Correction) finding() string {
+	return c.Corrects + " " + c.Found + "\x00" + strings.Join(c.Denied, "\x00")
+}
