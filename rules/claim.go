@@ -97,7 +97,8 @@ func (r *Rule) Run(subject string, records []Record, n Amount) (Run, bool) {
 	decided := run.fills(byPoint, n)
 	run.Point = point(decided)
 	if run.oneServer(ends) {
-		decided = run.fills(byPlace(len(counted)), n)
+		inTime := slices.DeleteFunc(byPlace(len(counted)), func(i int) bool { return ends[i].e > run.Latest })
+		decided = run.fills(inTime, n)
 	}
 	rec := counted[decided]
 	run.At, run.Decided, run.Region, run.Prize = rec.At, rec.Identity(), rec.Region, r.Prize.For(&rec.Event)

@@ -151,7 +151,7 @@ type field struct {
 	alone    []*entrant // of those in front, who has had nobody beside them yet
 	greatest Instant    // latest end of all that are, or were, in front
 	single   map[string]*lanes
-	several  map[string][]*entrant // by server: runs that several servers told of
+	several  map[string][]*entrant // by server: runs that several servers told of, or in no one order
 	compare  certainly
 }
 
@@ -176,7 +176,7 @@ type lane struct {
 }
 
 func newField(runs []*Run, n Amount) *field {
-	f := &field{n: n, slack: 2 * contradiction(runs), greatest: -Never, single: map[string]*lanes{}, several: map[string][]*entrant{}}
+	f := &field{n: n, slack: slack(runs), greatest: -Never, single: map[string]*lanes{}, several: map[string][]*entrant{}}
 	all := make([]entrant, len(runs))
 	for i, r := range runs {
 		all[i].Run = r
@@ -191,11 +191,14 @@ func newField(runs []*Run, n Amount) *field {
 	return f
 }
 
-// contradiction returns how far the estimates of a server's clock contradict the
-// order in which it told its events, at most: for an event told before another, how
-// much its earliest can be after the other's latest. 0 where they agree.
-func contradiction(runs []*Run) Instant {
-	type drift struct{ most, least Instant }
+// slack returns by how much a claim may begin after another has ended and still not
+// be behind it, or keep back one that begins before: as far as the estimates of one
+// server's clock contradict the order in which it told its events. For an event told
+// before another, that is how much its earliest end can be after the other's latest
+// end, on both sides, or after the other's earliest. 0 where they agree and the error
+// never changes.
+func slack(runs []*Run) Instant {
+	type drift struct{ mostE, leastE, leastL Instant }
 	drifts := map[string]drift{}
 	worst := Instant(0)
 	for _, r := range runs {
@@ -203,11 +206,11 @@ func contradiction(runs []*Run) Instant {
 			ev := &r.events[i]
 			d, ok := drifts[ev.server]
 			if !ok {
-				d = drift{-Never, Never}
+				d = drift{-Never, Never, Never}
 			}
-			d.most, d.least = max(d.most, ev.e-ev.at), min(d.least, ev.l-ev.at)
+			d = drift{max(d.mostE, ev.e-ev.at), min(d.leastE, ev.e-ev.at), min(d.leastL, ev.l-ev.at)}
 			drifts[ev.server] = d
-			worst = max(worst, d.most-d.least)
+			worst = max(worst, 2*(d.mostE-d.leastL), d.mostE-d.leastE)
 		}
 	}
 	return worst
@@ -239,10 +242,11 @@ func (f *field) candidates() []*entrant {
 			}
 		}
 	}
+	for _, x := range f.alone {
+		x.tied = x.tied || len(f.front) > 1
+		f.greatest = max(f.greatest, x.Latest)
+	}
 	if len(f.front) > 1 {
-		for _, x := range f.alone {
-			x.tied = true
-		}
 		f.alone = f.alone[:0]
 	}
 	return f.front
@@ -254,7 +258,6 @@ func (f *field) lead(x *entrant) {
 	f.front = slices.Insert(f.front, i, x)
 	x.leads = true
 	f.alone = append(f.alone, x)
-	f.greatest = max(f.greatest, x.Latest)
 }
 
 // admit takes in the runs that begin by the instant: only they can be in front, or
@@ -277,20 +280,19 @@ func (f *field) admit(until Instant) {
 
 // index makes a run known to those that look for a predecessor.
 func (f *field) index(x *entrant) {
-	servers := x.toldBy()
-	if len(servers) > 1 {
-		x.servers = servers
-		for _, s := range servers {
+	x.servers = x.toldBy()
+	full := &x.events[x.fills(byPlace(len(x.events)), f.n)]
+	if len(x.servers) > 1 || x.mixes(full.at) {
+		for _, s := range x.servers {
 			f.several[s] = append(f.several[s], x)
 		}
 		return
 	}
-	x.full = &x.events[x.fills(byPlace(len(x.events)), f.n)]
-	x.servers = servers
-	l := f.single[servers[0]]
+	x.full = full
+	l := f.single[x.servers[0]]
 	if l == nil {
 		l = &lanes{}
-		f.single[servers[0]] = l
+		f.single[x.servers[0]] = l
 	}
 	l.of(x.full).add(x)
 }
@@ -304,6 +306,18 @@ func (run *Run) toldBy() []string {
 		}
 	}
 	return servers
+}
+
+// mixes reports whether some of the run's events of one stamp have a running number
+// and others have none, so that they are told in no one order.
+func (run *Run) mixes(at Instant) bool {
+	plain, numbered := false, false
+	for i := range run.events {
+		if ev := &run.events[i]; ev.at == at {
+			plain, numbered = plain || ev.seq == 0, numbered || ev.seq != 0
+		}
+	}
+	return plain && numbered
 }
 
 func (l *lanes) of(t *told) *lane {
