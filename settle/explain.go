@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
-
 	"photofinish/rules"
+	"photofinish/rules/rulefile"
 )
 
 // ErrUnknown says that there is nothing to explain: no such rule, or no evidence.
@@ -27,11 +26,11 @@ type Explanation struct {
 
 // Case is the evidence about a subject in one contest.
 type Case struct {
-	Scope    string         `json:"scope"`
+	Scope    rules.Scope    `json:"scope"`
 	Window   rules.Window   `json:"window"`
 	Events   int            `json:"events"` // identities that count
 	Copies   int            `json:"copies"` // further rows of these in the log
-	Tally    int64          `json:"tally"`  // what they add up to
+	Tally    rules.Amount   `json:"tally"`  // what they add up to
 	Needed   int64          `json:"needed,omitempty"`
 	First    rules.Instant  `json:"first"` // of its events
 	Last     rules.Instant  `json:"last"`
@@ -43,90 +42,72 @@ type Case struct {
 // DecidingEvent is an event and where it lies.
 type DecidingEvent struct {
 	rules.Identity
-	At      rules.Instant     `json:"at"`
-	ErrNs   int64             `json:"uncertainty_ns"`
-	Seq     uint64            `json:"seq,string"`
-	Target  string            `json:"target,omitempty"`
-	SKU     string            `json:"sku,omitempty"`
-	Attrs   map[string]string `json:"attrs,omitempty"`
-	Node    string            `json:"node"`
-	Offset  uint64            `json:"offset,string"`
-	Content rules.Content     `json:"content"`
+	At        rules.Instant     `json:"at"` // the stamp, as the server gave it
+	Earliest  rules.Instant     `json:"earliest"`
+	Latest    rules.Instant     `json:"latest"`
+	ErrNs     int64             `json:"uncertainty_ns"` // half the distance of the two, rounded down
+	Backdated bool              `json:"backdated,omitempty"`
+	Seq       uint64            `json:"seq,string"`
+	Target    string            `json:"target,omitempty"`
+	SKU       string            `json:"sku,omitempty"`
+	Attrs     map[string]string `json:"attrs,omitempty"`
+	Node      string            `json:"node"`
+	Offset    uint64            `json:"offset,string"`
+	Content   rules.Content     `json:"content"`
 }
 
 // Explain returns the evidence about a subject, read anew from the log as the last
 // settled cut bounds it. The error is ErrUnknown if there is none.
 func (s *Settler) Explain(ctx context.Context, rule, subject string) (*Explanation, error) {
-	st, err := s.load(ctx)
+	last, err := s.ledger.Last(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if st.set == nil {
+	if last.Cut.Number == 0 {
 		return nil, fmt.Errorf("%w: nothing is settled yet; run settle first", ErrUnknown)
 	}
-	r := st.set.Rule(rule)
+	set, err := s.ledger.Ruleset(ctx, last.Cut.Ruleset)
+	if err != nil {
+		return nil, err
+	}
+	r := set.Rule(rule)
 	if r == nil {
 		return nil, fmt.Errorf("%w: the ruleset has no rule %q", ErrUnknown, rule)
 	}
-	cut := st.told()
-	records, copies, err := s.evidenceOf(ctx, cut, r, subject, st.conflicts)
+	cut := &last.Cut
+	records, copies, err := s.evidence.Subject(ctx, r, cut, subject)
 	if err != nil {
 		return nil, err
 	}
 	if len(records) == 0 {
 		return nil, fmt.Errorf("%w: no event before %s counts for rule %s and %s %q", ErrUnknown, cut.Through, rule, r.Subject, subject)
 	}
-	ledger, err := s.entriesOf(ctx, rule, subject)
+	ledger, err := s.ledger.OfRule(ctx, rule)
 	if err != nil {
 		return nil, err
 	}
-	x := &Explanation{Rule: rule, Description: r.Describe(), Subject: subject, Cut: cut.Number, Through: cut.Through}
-	for _, key := range contestsOf(r, records) {
-		c := rules.Contest{Rule: r, Scope: key.scope, Window: key.window}
+	ledger = slices.DeleteFunc(ledger, func(e rules.Entry) bool { return !names(&e, subject) })
+	x := &Explanation{Rule: rule, Description: rulefile.Describe(r), Subject: subject, Cut: cut.Number, Through: cut.Through}
+	for _, c := range contestsOf(r, records) {
 		counting := slices.DeleteFunc(slices.Clone(records), func(rec rules.Record) bool {
-			return !c.Window.Contains(rec.Instant) || r.ScopeOf(&rec.Event) != c.Scope
+			of, ok := r.ContestOf(&rec)
+			return !ok || of != c
 		})
 		x.Contests = append(x.Contests, explainContest(c, subject, counting, copies, ledger))
 	}
 	return x, nil
 }
 
-// evidenceOf returns all records that count for the rule and subject, in any
-// window, and how many further rows each identity has.
-func (s *Settler) evidenceOf(ctx context.Context, cut *rules.Cut, r *rules.Rule, subject string, conflicts map[rules.Identity]rules.Content) ([]rules.Record, map[rules.Identity]int, error) {
-	q := &query{}
-	rows, err := s.store.conn.Query(ctx, "SELECT "+recordColumns+"\nFROM event_log\nWHERE "+q.within(cut)+" AND "+q.matches(r)+
-		" AND "+r.Subject+" = "+q.text(subject)+"\nORDER BY server, id, err_ns, node, offset", q.args...)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the events of %s: %w", subject, err)
-	}
-	defer rows.Close()
-	var records []rules.Record
-	copies := map[rules.Identity]int{}
-	for rows.Next() {
-		rec, err := scanRecord(rows)
-		if err != nil {
-			return nil, nil, fmt.Errorf("read the events of %s: %w", subject, err)
-		}
-		records = append(records, rec)
-		copies[rec.Identity()]++
-	}
-	if err := rows.Err(); err != nil {
-		return nil, nil, fmt.Errorf("read the events of %s: %w", subject, err)
-	}
-	return slices.DeleteFunc(rules.Unique(records, conflicts), func(rec rules.Record) bool { return !r.Match(&rec.Event) }), copies, nil
-}
-
 // contestsOf returns the contests that the records count in, the latest first.
-func contestsOf(r *rules.Rule, records []rules.Record) []contestKey {
-	var keys []contestKey
+func contestsOf(r *rules.Rule, records []rules.Record) []rules.Contest {
+	var contests []rules.Contest
 	for i := range records {
-		if w, ok := r.Window.At(records[i].Instant); ok {
-			keys = append(keys, contestKey{r.ID, r.ScopeOf(&records[i].Event), w})
+		if c, ok := r.ContestOf(&records[i]); ok {
+			contests = append(contests, c)
 		}
 	}
-	slices.SortFunc(keys, func(a, b contestKey) int { return contestKey.compare(b, a) })
-	return slices.Compact(keys)
+	slices.SortFunc(contests, func(a, b rules.Contest) int { return b.Compare(a) })
+	return slices.Compact(contests)
 }
 
 func explainContest(c rules.Contest, subject string, records []rules.Record, copies map[rules.Identity]int, ledger []rules.Entry) Case {
@@ -136,17 +117,18 @@ func explainContest(c rules.Contest, subject string, records []rules.Record, cop
 		x.First, x.Last = min(x.First, records[i].Instant), max(x.Last, records[i].Instant)
 		x.Copies += copies[records[i].Identity()] - 1
 	}
-	n := c.Rule.Threshold
+	n := rules.Whole(c.Rule.Threshold)
 	if c.Rule.Kind == rules.Leaderboard {
 		n = x.Tally
 	}
-	if n > 0 {
-		if claim, ok := c.Rule.Claim(subject, records, n); ok {
-			x.Claim = &claim
-			i := slices.IndexFunc(records, func(rec rules.Record) bool { return rec.Identity() == claim.Decided })
+	if !n.IsZero() {
+		if run, ok := c.Rule.Run(subject, records, n); ok {
+			x.Claim = &run.Claim
+			i := slices.IndexFunc(records, func(rec rules.Record) bool { return rec.Identity() == run.Decided })
 			rec := &records[i]
 			x.Deciding = &DecidingEvent{
-				Identity: rec.Identity(), At: rec.Instant, ErrNs: rec.ErrNs, Seq: rec.Seq, Target: rec.Target, SKU: rec.SKU,
+				Identity: rec.Identity(), At: rec.At, Earliest: rec.Earliest, Latest: rec.Latest, ErrNs: int64(rec.Latest-rec.Earliest) / 2,
+				Backdated: rec.Backdated, Seq: rec.Seq, Target: rec.Target, SKU: rec.SKU,
 				Attrs: rec.Attrs, Node: rec.Node, Offset: rec.Offset, Content: rec.Content,
 			}
 		}
@@ -158,19 +140,6 @@ func explainContest(c rules.Contest, subject string, records []rules.Record, cop
 		}
 	}
 	return x
-}
-
-// entriesOf returns the entries of a rule that name the subject, in order.
-func (s *Settler) entriesOf(ctx context.Context, rule, subject string) ([]rules.Entry, error) {
-	entries, err := s.store.queryEntries(ctx, `SELECT body
-FROM ledger
-WHERE rule = {rule:String}
-ORDER BY cut, n
-LIMIT 1 BY cut, n`, clickhouse.Named("rule", rule))
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(entries, func(e rules.Entry) bool { return !names(&e, subject) }), nil
 }
 
 // names reports whether the entry is about the subject.

@@ -7,29 +7,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"time"
+	"reflect"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"photofinish/rules"
+	"photofinish/rules/hour"
+	"photofinish/settle/evidence"
+	"photofinish/settle/ledger"
 )
-
-// DefaultPeriod is how much time a cut closes.
-const DefaultPeriod = time.Hour
-
-// maxPeriod is longer than any log: a hundred years.
-const maxPeriod = 876000 * time.Hour
 
 // Config configures a Settler. The zero value settles by the hour.
 type Config struct {
-	// Period is the time that a cut closes, aligned to 1970-01-01 UTC. 0 is
-	// DefaultPeriod. One longer than the log settles it in one cut.
-	Period time.Duration
-	// DryRun decides and writes nothing.
-	DryRun bool
-	// FromScratch, with DryRun, forgets every cut and decides the whole log anew.
-	FromScratch bool
+	// Hour is the rhythm of the settlement.
+	Hour hour.Config
 	// Each, if set, is told of every cut once it is settled.
 	Each func(rules.Cut, []rules.Entry)
 	// Stop is for tests: an error it returns for a step ends the run right there,
@@ -42,53 +33,57 @@ type Step string
 
 // The steps, in order. What a crash leaves after each is said where it is taken.
 const (
-	StepRuleset  Step = "ruleset kept"
-	StepPropose  Step = "before the cut is proposed"
-	StepCut      Step = "cut recorded"
-	StepEvidence Step = "decided"
-	StepAppend   Step = "entries appended"
-	StepSettled  Step = "cut settled"
+	StepRuleset Step = "ruleset kept"
+	StepPropose Step = "before the cut is proposed"
+	StepCut     Step = "cut recorded"
+	StepTaken   Step = "slice taken in"
+	StepDecided Step = "decided"
+	StepAppend  Step = "entries appended"
+	StepSettled Step = "cut settled"
 )
 
 // Steps lists every step.
 func Steps() []Step {
-	return []Step{StepRuleset, StepPropose, StepCut, StepEvidence, StepAppend, StepSettled}
+	return []Step{StepRuleset, StepPropose, StepCut, StepTaken, StepDecided, StepAppend, StepSettled}
 }
 
 // Settler settles cuts. Any number of settlers may run at once, on one machine or
 // several: they come to the same ledger. One Settler is not safe for concurrent use.
 type Settler struct {
-	store store
-	log   *slog.Logger
-	cfg   Config
-	state *state // of the last settled cut; nil: to be read
-
-	replay bool // the cuts are in the ledger already
+	ledger   *ledger.Store
+	evidence *evidence.Reader
+	log      *slog.Logger
+	cfg      Config
+	state    *state // of the last settled cut; nil: to be read
 }
 
 // New returns a settler on tables that Migrate made. It does no I/O.
 func New(conn driver.Conn, log *slog.Logger, cfg Config) (*Settler, error) {
-	if cfg.Period == 0 {
-		cfg.Period = DefaultPeriod
+	if err := cfg.Hour.Validate(); err != nil {
+		return nil, fmt.Errorf("settle: %w", err)
 	}
-	if cfg.Period < time.Minute || cfg.Period > maxPeriod {
-		return nil, fmt.Errorf("a settlement period of %s is not from a minute to %s", cfg.Period, maxPeriod)
+	return &Settler{ledger: ledger.New(conn), evidence: evidence.New(conn), log: log, cfg: cfg}, nil
+}
+
+// Migrate creates the tables that a settlement owns and are not there yet. It may run
+// any number of times, also from two processes at once.
+func Migrate(ctx context.Context, conn driver.Conn) error {
+	if err := ledger.Migrate(ctx, conn); err != nil {
+		return err
 	}
-	if cfg.FromScratch && !cfg.DryRun {
-		return nil, errors.New("settling from scratch is a dry run: the ledger cannot be written twice")
-	}
-	return &Settler{store: store{conn}, log: log, cfg: cfg}, nil
+	return evidence.Migrate(ctx, conn)
 }
 
 // Result says what a run settled.
 type Result struct {
 	First   uint64 // number of the first cut that this run settled; 0 is none
 	Last    uint64
+	Cuts    int
 	Entries int
-	// Slowest is the node whose watermark said how far to settle; zero if the caller did.
-	Slowest rules.NodeCut
+	// Warnings are what a person should know, in words; they change nothing.
+	Warnings []string
 	// NewRules says that the last cut was settled by other rules than the run was given
-	// and, if First is 0, that these have not been applied to anything yet.
+	// and that these have not been applied to anything yet.
 	NewRules bool
 }
 
@@ -99,79 +94,130 @@ func (s *Settler) stop(step Step) error {
 	return s.cfg.Stop(step)
 }
 
-// settle finishes a recorded cut: the one function for a first run, the resumption
-// of a run that died, a second settler, and, without a write, a replay.
+// Run settles every cut that is due, in order. A cut that another run left unfinished
+// is finished first, by the ruleset it names. It may be stopped at any point, and any
+// number of runs may race: the next one goes on from what is recorded.
 //
-// The state is that of the cut before. On an error it is of no use any more.
-func (s *Settler) settle(ctx context.Context, st *state, cut rules.Cut, set *rules.Ruleset) ([]rules.Entry, error) {
-	entries, err := s.decide(ctx, st, &cut, set)
+// The time in now and what nodes have published are read once for the whole run.
+func (s *Settler) Run(ctx context.Context, set *rules.Ruleset, now hour.Now) (Result, error) {
+	result, err := s.run(ctx, set, now)
+	if err != nil {
+		s.state = nil // it may be half of two cuts
+	}
+	return result, err
+}
+
+func (s *Settler) run(ctx context.Context, set *rules.Ruleset, now hour.Now) (Result, error) {
+	var result Result
+	if err := s.ledger.KeepRuleset(ctx, set); err != nil {
+		return result, err
+	}
+	// A crash here leaves a ruleset that no cut names: harmless.
+	if err := s.stop(StepRuleset); err != nil {
+		return result, err
+	}
+	progress, err := s.ledger.Progress(ctx)
+	if err != nil {
+		return result, err
+	}
+	if err := s.load(ctx); err != nil {
+		return result, err
+	}
+	for {
+		plan, err := s.plan(ctx, set, now, progress)
+		if err != nil {
+			return result, err
+		}
+		result.warn(plan.Warnings)
+		if plan.Cut == nil {
+			last := s.state.last
+			result.NewRules = last.Number > 0 && last.Ruleset != set.Digest
+			return result, nil
+		}
+		if err := s.close(ctx, plan, set, &result); err != nil {
+			return result, err
+		}
+	}
+}
+
+func (r *Result) warn(warnings []string) {
+	for _, w := range warnings {
+		if len(r.Warnings) == 0 || r.Warnings[len(r.Warnings)-1] != w {
+			r.Warnings = append(r.Warnings, w)
+		}
+	}
+}
+
+// close records a cut, or learns that another settler recorded one, and settles the
+// one that was recorded.
+func (s *Settler) close(ctx context.Context, plan hour.Plan, set *rules.Ruleset, result *Result) error {
+	recorded := *plan.Cut
+	if !plan.Resume {
+		if err := s.stop(StepPropose); err != nil {
+			return err
+		}
+		var err error
+		if recorded, err = s.ledger.Propose(ctx, plan.Cut); err != nil {
+			return err
+		}
+		if !reflect.DeepEqual(recorded, *plan.Cut) {
+			s.log.InfoContext(ctx, "another settler recorded the cut", "cut", recorded.Number)
+		}
+	}
+	// A crash here leaves a cut without entries: the next run finishes it first.
+	if err := s.stop(StepCut); err != nil {
+		return err
+	}
+	if set.Digest != recorded.Ruleset {
+		named, err := s.ledger.Ruleset(ctx, recorded.Ruleset)
+		if err != nil {
+			return err
+		}
+		set = named
+	}
+	entries, err := s.settle(ctx, &recorded, set)
+	if err != nil {
+		return fmt.Errorf("settle cut %d through %s: %w", recorded.Number, recorded.Through, err)
+	}
+	if result.First == 0 {
+		result.First = recorded.Number
+	}
+	result.Last = recorded.Number
+	result.Cuts++
+	result.Entries += len(entries)
+	last := entries[len(entries)-1].Settled
+	s.log.InfoContext(ctx, "cut settled", "cut", recorded.Number, "kind", string(recorded.Kind), "through", recorded.Through.String(),
+		"events", last.Events, "late", last.Late, "entries", last.Entries, "digest", last.Digest)
+	if s.cfg.Each != nil {
+		s.cfg.Each(recorded, entries)
+	}
+	return s.stop(StepSettled)
+}
+
+// settle finishes a recorded cut: the one function for a first run, the resumption of
+// a run that died and a second settler. The state is that of the cut before. On an
+// error it is of no use any more.
+func (s *Settler) settle(ctx context.Context, cut *rules.Cut, set *rules.Ruleset) ([]rules.Entry, error) {
+	entries, err := s.decide(ctx, cut, set)
 	if err != nil {
 		return nil, err
 	}
-	// A crash here leaves the cut without entries: the next run reads the same
-	// cut, decides the same, and appends.
-	if err := s.stop(StepEvidence); err != nil {
+	// A crash here leaves the cut without entries, and with what was taken in of its
+	// slice: the next run takes the same in again, which changes nothing, decides the
+	// same, and appends.
+	if err := s.stop(StepDecided); err != nil {
 		return nil, err
 	}
-	if !s.cfg.DryRun {
-		if err := s.store.appendEntries(ctx, cut.Number, entries); err != nil {
-			return nil, err
-		}
+	if err := s.ledger.Append(ctx, cut.Number, entries); err != nil {
+		return nil, err
 	}
 	// A crash here leaves the cut settled: the insert was one block. If its answer
 	// was lost, or two settlers got here, the block stands twice and is read once.
 	if err := s.stop(StepAppend); err != nil {
 		return nil, err
 	}
-	st.settled(cut, entries, s.cfg.DryRun && !s.replay)
+	s.state.settled(cut, entries)
 	return entries, nil
-}
-
-// decide returns the sealed entries of the cut: conflicts, commitments, then what is
-// decided of each contest, in the order of the ruleset.
-func (s *Settler) decide(ctx context.Context, st *state, cut *rules.Cut, set *rules.Ruleset) ([]rules.Entry, error) {
-	if err := st.use(ctx, s.store, set); err != nil {
-		return nil, err
-	}
-	if err := st.seed(ctx, s.store.conn); err != nil {
-		return nil, err
-	}
-	new, err := st.fresh(ctx, s.store.conn, cut)
-	if err != nil {
-		return nil, err
-	}
-	entries := st.findConflicts(cut)
-	countRivals(&new, st.rivals, st.told(), cut, st.conflicts)
-	log := &logReader{s.store.conn, cut, st.conflicts}
-	closed := st.observe(new.touches)
-	if new.repeats > 0 {
-		if err := st.reconsider(ctx, s.store.conn, cut, new.touches); err != nil {
-			return nil, err
-		}
-	}
-	tooLate, err := log.countTooLate(ctx, st.told(), closed)
-	if err != nil {
-		return nil, err
-	}
-	secret, err := s.drawSecret(ctx, set)
-	if err != nil {
-		return nil, err
-	}
-	due := slices.DeleteFunc(st.sorted(), func(c *contest) bool {
-		// Nothing is decided of a board before its window is over.
-		return !c.due || c.Rule.Kind == rules.Leaderboard && c.unfinished(c.Horizon(cut, st.told()))
-	})
-	evidence, err := readEvidence(ctx, log, due)
-	if err != nil {
-		return nil, err
-	}
-	var decided []rules.Entry
-	for i, c := range due {
-		evidence[i].Seed = rules.DrawSeed(secret, c.Rule.ID, c.Window)
-		decided = append(decided, c.Settle(evidence[i], &c.standing, c.Horizon(cut, st.told()))...)
-	}
-	entries = append(entries, rules.Commitments(set, secret, cut, decided, st.committed)...)
-	return rules.Seal(cut.Number, append(entries, decided...), rules.Settled{Events: new.events, Late: new.late, TooLate: tooLate}), nil
 }
 
 // drawSecret returns what seeds come from, "" where no rule draws lots. A crash
@@ -180,7 +226,7 @@ func (s *Settler) decide(ctx context.Context, st *state, cut *rules.Cut, set *ru
 func (s *Settler) drawSecret(ctx context.Context, set *rules.Ruleset) (string, error) {
 	for i := range set.Rules {
 		if set.Rules[i].Draws() {
-			return s.store.secret(ctx, s.cfg.DryRun, func() (string, error) {
+			return s.ledger.Secret(ctx, func() (string, error) {
 				b := make([]byte, 32)
 				_, err := rand.Read(b)
 				return hex.EncodeToString(b), err
@@ -189,3 +235,6 @@ func (s *Settler) drawSecret(ctx context.Context, set *rules.Ruleset) (string, e
 	}
 	return "", nil
 }
+
+// ErrHoles says that rows of a recorded cut are missing in the merged log.
+var ErrHoles = errors.New("rows of a recorded cut are missing in the merged log")
