@@ -8,8 +8,12 @@ import (
 )
 
 // DefaultClockErr is how wrong a server's clock is taken to be where nothing is
-// known of it.
-const DefaultClockErr = 250 * time.Millisecond
+// known of it, and DefaultNodeClockErr how wrong a node's own is: instants of two
+// nodes are compared, and the exchange with a server says nothing of that.
+const (
+	DefaultClockErr     = time.Second
+	DefaultNodeClockErr = 50 * time.Millisecond
+)
 
 // MaxClockOffset is the largest difference of clocks that is taken for one.
 const MaxClockOffset = 24 * time.Hour

@@ -34,6 +34,9 @@ type Config struct {
 	// ClockErr is taken for the error of a server's clock where a batch brings no
 	// estimate: DefaultClockErr.
 	ClockErr time.Duration
+	// NodeClockErr is the error of the node's own clock, which is added to that of every
+	// event from the network: DefaultNodeClockErr.
+	NodeClockErr time.Duration
 	// Retention is how long a segment stays after it was forwarded, so that what a
 	// power cut took from ClickHouse can be sent again: DefaultRetention.
 	Retention time.Duration
@@ -72,6 +75,7 @@ func (c Config) complete() (Config, error) {
 		{"SilentAfter", &c.SilentAfter, DefaultSilentAfter},
 		{"FutureLimit", &c.FutureLimit, DefaultFutureLimit},
 		{"ClockErr", &c.ClockErr, DefaultClockErr},
+		{"NodeClockErr", &c.NodeClockErr, DefaultNodeClockErr},
 		{"Retention", &c.Retention, DefaultRetention},
 		{"LookupAfter", &c.LookupAfter, DefaultLookupAfter},
 	} {

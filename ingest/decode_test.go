@@ -127,7 +127,8 @@ func FuzzDecodeEvent(f *testing.F) {
 func FuzzReadRecord(f *testing.F) {
 	var r record
 	r.Event, _ = DecodeEvent([]byte(fullEvent))
-	r.Server, r.Region, r.Instant, r.ErrNs, r.receivedNs = "s", "r", r.At+5, 7, 9
+	r.Server, r.Region, r.Instant, r.receivedNs = "s", "r", r.At+5, 9
+	r.Earliest, r.Latest, r.Backdated = r.Instant-7, r.Instant+8, true
 	r.Content = r.Digest()
 	f.Add(r.appendTo(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -156,7 +157,8 @@ func TestRecordRoundTrip(t *testing.T) {
 			}
 			rec.Attrs[fmt.Sprint(i)] = strings.Repeat("v", r.IntN(300))
 		}
-		rec.Instant, rec.ErrNs, rec.receivedNs = rules.Instant(-r.Int64()), r.Int64(), r.Int64()
+		rec.Instant, rec.receivedNs, rec.Backdated = rules.Instant(r.Int64()>>2), r.Int64(), r.IntN(2) == 0
+		rec.Earliest, rec.Latest = rec.Instant-rules.Instant(r.Int64()>>2), rec.Instant+rules.Instant(r.Int64()>>2)
 		rec.Content = rec.Digest()
 		b := rec.appendTo(nil)
 		got, err := readRecord(b)

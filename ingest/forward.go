@@ -12,6 +12,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"photofinish/ingest/spool"
+	"photofinish/rules"
 )
 
 var (
@@ -23,8 +24,6 @@ var (
 	selectContents string
 )
 
-const insertProgress = `INSERT INTO progress (node, offset, watermark_ns, lagging, published_ns)`
-
 // insertTries is how often one Forward inserts a range whose rows do not all arrive.
 const insertTries = 3
 
@@ -34,22 +33,14 @@ var ErrHole = errors.New("events are missing in the merged log and gone from the
 // forward is what a node knows of what it has forwarded. It is only a saving: zero
 // makes the next Forward check everything again.
 type forward struct {
-	verified  uint64        // every retained offset up to this was counted in the log
-	uptime    time.Duration // of the server, at the last Forward
-	published watermark     // the last row written to progress by this process
-
-	publishedNs int64 // when that was
-}
-
-type watermark struct {
-	ns      int64
-	lagging []string
+	verified uint64        // every retained offset up to this was counted in the log
+	uptime   time.Duration // of the server, at the last Forward
 }
 
 // Forward copies everything that is in the spool when it begins into the merged log
-// and publishes how far it came. Whatever stopped it, calling it again continues:
-// rows may be inserted twice, none is left out. With nothing new it publishes the
-// watermark if that has moved.
+// and publishes how far it came and what it promises, also where nothing moved: a
+// node that does not say so now and then is not believed. Whatever stopped it, calling
+// it again continues: rows may be inserted twice, none is left out.
 //
 // It fails with ErrSpoolBehind or ErrHole where a person must act, with a
 // *spool.CorruptionErr where a segment is damaged; any other error is worth
@@ -64,8 +55,8 @@ func (n *Node) Forward(ctx context.Context) error {
 }
 
 func (n *Node) forwardAll(ctx context.Context) error {
-	// The watermark is read together with the end of the spool: what it says of
-	// events before it holds only once everything up to that end is in the log.
+	// The promise is read together with the end of the spool: what it says of events
+	// before it holds only once everything up to that end is in the log.
 	n.mu.Lock()
 	if n.spool == nil {
 		n.mu.Unlock()
@@ -73,55 +64,48 @@ func (n *Node) forwardAll(ctx context.Context) error {
 	}
 	s, last := n.spool, n.spool.Last()
 	now := n.now()
-	var mark watermark
-	mark.ns, mark.lagging = n.marks.at(now, n.cfg.SilentAfter)
+	promise, known := n.marks.at(now, n.cfg.SilentAfter), n.marks.known()
 	err := n.marks.save(n.cfg.folder())
 	n.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	committed, publishedNs, err := n.committed(ctx)
+	said, err := n.word(ctx)
 	if err != nil {
 		return err
 	}
-	if committed > last {
-		return fmt.Errorf("%w: it ends at offset %d, the log at %d", ErrSpoolBehind, last, committed)
+	if said.offset > last {
+		return fmt.Errorf("%w: it ends at offset %d, the log at %d", ErrSpoolBehind, last, said.offset)
 	}
-	if err := n.reverify(ctx, s, committed); err != nil {
+	if err := n.reverify(ctx, s, said.offset); err != nil {
 		return err
 	}
-	for committed < last {
-		upTo, err := n.forwardBatch(ctx, s, committed+1, last)
+	for said.offset < last {
+		upTo, err := n.forwardBatch(ctx, s, said.offset+1, last)
 		if err != nil {
 			return err
 		}
-		committed = upTo
 		n.forward.verified = upTo
-		if committed < last {
-			if err := n.publish(ctx, committed, watermark{publishedNs, mark.lagging}); err != nil {
+		said.offset = upTo
+		if upTo < last {
+			said.published++ // with the promise that was published before
+			if err := n.publish(ctx, said); err != nil {
 				return err
 			}
 		}
 		// A crash here leaves the batch in the log and progress behind it: the next
 		// Forward counts and inserts it again, and the copies are the same events.
 	}
-	if err := n.publishIfMoved(ctx, committed, mark); err != nil {
-		return err
+	if last > 0 || known {
+		if err := n.publish(ctx, word{said.published + 1, said.offset, promise}); err != nil {
+			return err
+		}
 	}
 	// A crash here leaves segments that could go; the next Forward removes them.
 	if _, err := s.Prune(n.forward.verified, now.Add(-n.cfg.Retention)); err != nil {
 		return err
 	}
 	return nil
-}
-
-// committed returns what the log's progress says of this node.
-func (n *Node) committed(ctx context.Context) (offset uint64, watermarkNs int64, err error) {
-	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"node": n.cfg.Node}))
-	if err := n.conn.QueryRow(ctx, selectCommitted).Scan(&offset, &watermarkNs); err != nil {
-		return 0, 0, fmt.Errorf("read progress: %w", err)
-	}
-	return offset, watermarkNs, nil
 }
 
 // reverify counts the segments that are still here and that progress calls
@@ -153,7 +137,7 @@ func (n *Node) reverify(ctx context.Context, s *spool.Spool, committed uint64) e
 		if first > last {
 			continue
 		}
-		arrived, err := n.arrived(ctx, first, last)
+		arrived, err := n.arrived(ctx, first, last, rules.MinInstant, rules.MaxInstant)
 		if err != nil {
 			return err
 		}
@@ -229,6 +213,10 @@ func (n *Node) forwardBatch(ctx context.Context, s *spool.Spool, first, last uin
 	if want := last - first + 1; uint64(len(batch)) != want {
 		return 0, fmt.Errorf("the spool holds %d of the events %d to %d", len(batch), first, last)
 	}
+	from, to := rules.MaxInstant, rules.MinInstant
+	for i := range batch {
+		from, to = min(from, batch[i].At), max(to, batch[i].At)
+	}
 	for try := 1; ; try++ {
 		if err := n.insert(ctx, batch); err != nil {
 			return 0, err
@@ -238,7 +226,7 @@ func (n *Node) forwardBatch(ctx context.Context, s *spool.Spool, first, last uin
 		if err := n.cfg.Stop("forward.inserted"); err != nil {
 			return 0, err
 		}
-		arrived, err := n.arrived(ctx, first, last)
+		arrived, err := n.arrived(ctx, first, last, from, to)
 		if err != nil {
 			return 0, err
 		}
@@ -252,11 +240,14 @@ func (n *Node) forwardBatch(ctx context.Context, s *spool.Spool, first, last uin
 	}
 }
 
-func (n *Node) arrived(ctx context.Context, first, last uint64) (count uint64, err error) {
+// arrived counts the offsets from first to last, of events that happened from one
+// instant to another, that all tables hold.
+func (n *Node) arrived(ctx context.Context, first, last uint64, from, to rules.Instant) (count uint64, err error) {
 	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{
-		"node":  n.cfg.Node,
-		"first": strconv.FormatUint(first, 10),
-		"last":  strconv.FormatUint(last, 10),
+		"node":    n.cfg.Node,
+		"first":   strconv.FormatUint(first, 10),
+		"last":    strconv.FormatUint(last, 10),
+		"from_ns": strconv.FormatInt(int64(from), 10), "to_ns": strconv.FormatInt(int64(to), 10),
 	}))
 	if err := n.conn.QueryRow(ctx, countArrived).Scan(&count); err != nil {
 		return 0, fmt.Errorf("count events %d to %d in the log: %w", first, last, err)

@@ -24,6 +24,7 @@ type ImportOptions struct {
 	Location *time.Location // the zone of stamps that name none; nil: UTC
 	Paths    []string       // files, folders and archives, in this order
 	ClockErr time.Duration  // of the server's clock, added to what a stamp leaves open; 0: none
+	Until    rules.Instant  // the log of this region is complete up to here; 0: up to its last event
 	// Progress, where set, is called from one goroutine at a time, many times.
 	Progress func(Progress)
 }
@@ -100,7 +101,7 @@ func (n *Node) importAll(ctx context.Context, o ImportOptions) (Summary, error) 
 }
 
 func (n *Node) reading(o ImportOptions) (*reading, error) {
-	rd := &reading{server: o.Server, region: o.Region, zone: cmp.Or(o.Location, time.UTC), receivedNs: n.now().UnixNano(), clockErrNs: int64(o.ClockErr)}
+	rd := &reading{server: o.Server, region: o.Region, until: o.Until, zone: cmp.Or(o.Location, time.UTC), receivedNs: n.now().UnixNano(), clockErrNs: int64(o.ClockErr)}
 	if err := checkName("server", o.Server); err != nil {
 		return nil, err
 	}
@@ -265,20 +266,18 @@ func (im *importing) clash(m *member) error {
 
 // flush looks the waiting events up in the log and stages what is new.
 func (im *importing) flush(ctx context.Context) error {
-	from, to := rules.MaxInstant, rules.MinInstant
+	var ids []string
 	for _, m := range im.waiting {
 		for i := range m.events {
-			from, to = min(from, m.events[i].at), max(to, m.events[i].at)
+			ids = append(ids, m.events[i].id)
 		}
 	}
 	logged := map[key]struct{}{}
-	if im.events > 0 {
-		err := im.node.identities(ctx, im.rd.server, from, to, func(k key, content rules.Content) {
-			logged[k], logged[k.with(content)] = struct{}{}, struct{}{}
-		})
-		if err != nil {
-			return err
-		}
+	err := im.node.known(ctx, im.rd.server, ids, func(k key, content rules.Content) {
+		logged[k], logged[k.with(content)] = struct{}{}, struct{}{}
+	})
+	if err != nil {
+		return err
 	}
 	for _, m := range im.waiting {
 		if err := im.stageNew(m, logged); err != nil {
@@ -337,7 +336,7 @@ func (im *importing) commit() (Summary, error) {
 	if err := n.cfg.Stop("import.committed"); err != nil {
 		return Summary{}, err
 	}
-	n.marks.Imported = max(n.marks.Imported, int64(im.summary.Last))
+	n.marks.imported(im.rd.region, max(im.rd.until, im.summary.Last-rules.Instant(im.rd.clockErrNs)))
 	if err := n.marks.save(n.cfg.folder()); err != nil {
 		return Summary{}, errors.Join(err, errors.New("the events are spooled; import them again to set the watermark"))
 	}

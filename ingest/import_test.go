@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"photofinish/rules"
 )
 
 func put(t testing.TB, path string, content []byte) string {
@@ -116,7 +118,7 @@ func TestImportTwiceIsOnceHoweverItIsPacked(t *testing.T) {
 	if len(s.Refused) != 2 || s.Refused[0].Reason != "at is not a time" || !strings.HasPrefix(s.Refused[0].Example, "testdata/arena.tar.xz:logs/arena_001.log:21: ") {
 		t.Errorf("refused %+v", s.Refused)
 	}
-	if o, w, l := published(t, conn, "n1"); o != s.Offset || w != "21:30:00" || len(l) != 0 {
+	if o, w, l := published(t, conn, "n1"); o != s.Offset || w != "21:30:00" || l != "eu 21:30:00;" {
 		t.Errorf("published %d, %s, %v", o, w, l)
 	}
 	for i, path := range []string{
@@ -345,9 +347,21 @@ func TestImportZoneAndClockError(t *testing.T) {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	forwardNow(t, n)
-	var errs []int64
-	if err := n.conn.QueryRow(t.Context(), "SELECT groupUniqArray(err_ns) FROM event_log").Scan(&errs); err != nil || !reflect.DeepEqual(errs, []int64{2_500_000_000}) {
-		t.Errorf("%v, %v", errs, err)
+	var before, after []int64
+	err = n.conn.QueryRow(t.Context(), "SELECT groupUniqArray(at_ns - earliest_ns), groupUniqArray(latest_ns - at_ns) FROM event_log").Scan(&before, &after)
+	if err != nil || !reflect.DeepEqual(before, []int64{2_000_000_000}) || !reflect.DeepEqual(after, []int64{2_999_999_999}) {
+		t.Errorf("%v, %v, %v", before, after, err)
+	}
+	if _, w, _ := published(t, n.conn, "n1"); w != "20:29:58" {
+		t.Errorf("watermark %s", w)
+	}
+	until := rules.Instant(noon.Add(-time.Minute).UnixNano())
+	if _, err := n.Import(t.Context(), ImportOptions{Server: "arena", Region: "eu", Paths: []string{path}, Location: zone, Until: until}); err != nil {
+		t.Fatal(err)
+	}
+	forwardNow(t, n)
+	if _, w, _ := published(t, n.conn, "n1"); w != "11:59:00" {
+		t.Errorf("watermark %s, complete until %s", w, until)
 	}
 	for _, o := range []ImportOptions{{Server: "", Region: "eu"}, {Server: "s", Region: ""}, {Server: "s", Region: "r", Format: "xml"}, {Server: "s", Region: "r", ClockErr: -1}} {
 		o.Paths = []string{path}

@@ -10,32 +10,56 @@ import (
 	"photofinish/rules"
 )
 
-const insertEvents = `INSERT INTO event_log (node, offset, server, region, id, type, at_ns, seq, instant_ns, err_ns,
+const eventColumns = ` (node, offset, server, region, id, type, at_ns, seq, instant_ns, earliest_ns, latest_ns, backdated,
 	player, guild, target, sku, count, price_minor, currency, attrs, content, received_ns)`
 
-const dayNs = 86_400_000_000_000
+const (
+	insertEvents     = `INSERT INTO event_log` + eventColumns
+	insertArrivals   = `INSERT INTO arrivals` + eventColumns
+	insertIdentities = `INSERT INTO identities (server, id, content, node, offset, instant_ns, earliest_ns, latest_ns, player)`
+)
 
-// insert sends the records, one insert for each partition: the engine refuses an
-// insert into more than a hundred of them, and only one partition's part is atomic.
+// insert sends the records to the log, to identities and to arrivals, in this order.
+// The log gets one insert for each partition: the engine refuses an insert into more
+// than a hundred of them, and only one partition's part is atomic.
 func (n *Node) insert(ctx context.Context, batch []record) error {
-	days := make(map[rules.Instant][]*record)
+	months := make(map[int][]*record)
+	all := make([]*record, len(batch))
 	for i := range batch {
-		day := batch[i].At / dayNs // At is after 1970, so this rounds as intDiv does
-		days[day] = append(days[day], &batch[i])
+		all[i] = &batch[i]
+		months[monthOf(batch[i].At)] = append(months[monthOf(batch[i].At)], all[i])
 	}
-	for _, day := range slices.Sorted(maps.Keys(days)) {
-		part := days[day]
+	for _, month := range slices.Sorted(maps.Keys(months)) {
+		part := months[month]
 		slices.SortStableFunc(part, func(a, b *record) int { return cmp.Compare(a.Offset, b.Offset) })
-		if err := n.insertPart(ctx, part); err != nil {
+		if err := n.send(ctx, insertEvents, eventValues(part)); err != nil {
 			return fmt.Errorf("insert %d events from offset %d: %w", len(part), part[0].Offset, err)
 		}
-		// A crash here leaves some days of the batch in the log: the next Forward
+		// A crash here leaves some months of the batch in the log: the next Forward
 		// inserts all of them.
 		if err := n.cfg.Stop("forward.part"); err != nil {
 			return err
 		}
 	}
+	if err := n.send(ctx, insertIdentities, identityValues(all)); err != nil {
+		return fmt.Errorf("insert the identities of %d events from offset %d: %w", len(all), all[0].Offset, err)
+	}
+	// A crash here leaves rows in the log that no settlement looks for: the offsets are
+	// not promised before all three tables were counted, and the next Forward inserts
+	// into all of them.
+	if err := n.cfg.Stop("forward.identities"); err != nil {
+		return err
+	}
+	if err := n.send(ctx, insertArrivals, eventValues(all)); err != nil {
+		return fmt.Errorf("insert the arrivals of %d events from offset %d: %w", len(all), all[0].Offset, err)
+	}
 	return nil
+}
+
+// monthOf returns the partition of an event's own time.
+func monthOf(at rules.Instant) int {
+	t := at.Time()
+	return 100*t.Year() + int(t.Month())
 }
 
 // column returns one field of every record.
@@ -47,8 +71,9 @@ func column[T any](part []*record, of func(*record) T) []T {
 	return values
 }
 
-func (n *Node) insertPart(ctx context.Context, part []*record) error {
-	columns := []any{
+// eventValues returns the columns of eventColumns.
+func eventValues(part []*record) []any {
+	return []any{
 		column(part, func(r *record) string { return r.Node }),
 		column(part, func(r *record) uint64 { return r.Offset }),
 		column(part, func(r *record) string { return r.Server }),
@@ -58,7 +83,14 @@ func (n *Node) insertPart(ctx context.Context, part []*record) error {
 		column(part, func(r *record) int64 { return int64(r.At) }),
 		column(part, func(r *record) uint64 { return r.Seq }),
 		column(part, func(r *record) int64 { return int64(r.Instant) }),
-		column(part, func(r *record) int64 { return r.ErrNs }),
+		column(part, func(r *record) int64 { return int64(r.Earliest) }),
+		column(part, func(r *record) int64 { return int64(r.Latest) }),
+		column(part, func(r *record) uint8 {
+			if r.Backdated {
+				return 1
+			}
+			return 0
+		}),
 		column(part, func(r *record) string { return r.Player }),
 		column(part, func(r *record) string { return r.Guild }),
 		column(part, func(r *record) string { return r.Target }),
@@ -70,9 +102,27 @@ func (n *Node) insertPart(ctx context.Context, part []*record) error {
 		column(part, func(r *record) string { return string(r.Content[:]) }),
 		column(part, func(r *record) int64 { return r.receivedNs }),
 	}
-	// The columns are ready before the batch is opened: an open batch holds a
-	// connection.
-	batch, err := n.conn.PrepareBatch(insertSettings(ctx), insertEvents)
+}
+
+// identityValues returns the columns of insertIdentities.
+func identityValues(part []*record) []any {
+	return []any{
+		column(part, func(r *record) string { return r.Server }),
+		column(part, func(r *record) string { return r.ID }),
+		column(part, func(r *record) string { return string(r.Content[:]) }),
+		column(part, func(r *record) string { return r.Node }),
+		column(part, func(r *record) uint64 { return r.Offset }),
+		column(part, func(r *record) int64 { return int64(r.Instant) }),
+		column(part, func(r *record) int64 { return int64(r.Earliest) }),
+		column(part, func(r *record) int64 { return int64(r.Latest) }),
+		column(part, func(r *record) string { return r.Player }),
+	}
+}
+
+// send inserts columns as one block. They are ready before the batch is opened: an
+// open batch holds a connection.
+func (n *Node) send(ctx context.Context, statement string, columns []any) error {
+	batch, err := n.conn.PrepareBatch(insertSettings(ctx), statement)
 	if err != nil {
 		return err
 	}

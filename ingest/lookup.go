@@ -5,7 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -13,8 +13,11 @@ import (
 	"photofinish/rules"
 )
 
-//go:embed sql/identities.sql
-var selectIdentities string
+//go:embed sql/known.sql
+var selectKnown string
+
+// lookupIDs is how many ids one query asks for.
+const lookupIDs = 5_000
 
 // lookupTimeout bounds how long a batch from the network waits for the answer
 // whether ClickHouse knows its events.
@@ -24,13 +27,13 @@ const lookupTimeout = 2 * time.Second
 // fresh and not remembered.
 func (n *Node) lookupOld(ctx context.Context, server string, records []candidate, now time.Time) error {
 	old := make(map[key][]*candidate)
-	from, to := rules.MaxInstant, rules.MinInstant
+	var ids []string
 	n.mu.Lock()
 	for i := range records {
 		c := &records[i]
 		if now.Sub(c.Instant.Time()) >= n.cfg.LookupAfter && n.recent != nil && !n.recent.has(c.exact) {
 			old[c.key] = append(old[c.key], c)
-			from, to = min(from, c.At), max(to, c.At)
+			ids = append(ids, c.ID)
 		}
 	}
 	n.mu.Unlock()
@@ -39,7 +42,7 @@ func (n *Node) lookupOld(ctx context.Context, server string, records []candidate
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	return n.identities(ctx, server, from, to, func(k key, content rules.Content) {
+	return n.known(ctx, server, ids, func(k key, content rules.Content) {
 		for _, c := range old[k] {
 			c.known = true
 			c.same = c.same || c.Content == content
@@ -47,27 +50,27 @@ func (n *Node) lookupOld(ctx context.Context, server string, records []candidate
 	})
 }
 
-// identities calls fn with every event of a server in the merged log that happened
-// from one instant to another, both included, by the server's clock.
-func (n *Node) identities(ctx context.Context, server string, from, to rules.Instant, fn func(key, rules.Content)) (err error) {
-	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{
-		"server":  server,
-		"from_ns": strconv.FormatInt(int64(from), 10),
-		"to_ns":   strconv.FormatInt(int64(to), 10),
-	}))
-	rows, err := n.conn.Query(ctx, selectIdentities)
-	if err != nil {
-		return fmt.Errorf("look up events of %s: %w", quote(server), err)
-	}
-	defer func() {
-		if e := errors.Join(rows.Err(), rows.Close()); e != nil {
-			err = errors.Join(err, fmt.Errorf("look up events of %s: %w", quote(server), e))
+// known calls fn with every event of a server in the merged log that has one of the
+// ids.
+func (n *Node) known(ctx context.Context, server string, ids []string, fn func(key, rules.Content)) error {
+	for some := range slices.Chunk(ids, lookupIDs) {
+		if err := n.knownSome(ctx, server, some, fn); err != nil {
+			return fmt.Errorf("look up events of %s: %w", quote(server), err)
 		}
-	}()
+	}
+	return nil
+}
+
+func (n *Node) knownSome(ctx context.Context, server string, ids []string, fn func(key, rules.Content)) (err error) {
+	rows, err := n.conn.Query(ctx, selectKnown, clickhouse.Named("server", server), clickhouse.Named("ids", ids))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
 	for rows.Next() {
 		var id, content string
 		if err := rows.Scan(&id, &content); err != nil {
-			return fmt.Errorf("look up events of %s: %w", quote(server), err)
+			return err
 		}
 		fn(identityKey(server, id), rules.Content([]byte(content)))
 	}

@@ -16,8 +16,8 @@ import (
 // found is an event of a member, checked and ready for the spool.
 type found struct {
 	key        key
+	id         string
 	content    rules.Content
-	at         rules.Instant
 	start, end int // of its payload in the member's payloads
 	line       int
 }
@@ -44,12 +44,13 @@ type reading struct {
 	zone           *time.Location
 	clockErrNs     int64
 	receivedNs     int64
+	until          rules.Instant
 }
 
 // lineSource makes events of lines; see sourceLog.next. The event's time and the
-// error of it are the source's; server and region are not yet set.
+// what its stamp leaves open are the source's; server and region are not yet set.
 type lineSource interface {
-	next(line []byte) (e *rules.Event, errNs int64, kind string, err error)
+	next(line []byte) (e *rules.Event, openNs int64, kind string, err error)
 }
 
 // errNoLog: not one line of a file has a stamp.
@@ -112,8 +113,8 @@ func (rd *reading) readLines(m *member, in io.Reader, source lineSource) error {
 		} else {
 			line = bytes.TrimSuffix(line, []byte{'\n'})
 			line = bytes.TrimSuffix(line, []byte{'\r'})
-			e, errNs, kind, refused := source.next(line)
-			rd.take(m, m.lines, e, errNs, kind, refused, line)
+			e, openNs, kind, refused := source.next(line)
+			rd.take(m, m.lines, e, openNs, kind, refused, line)
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -121,13 +122,17 @@ func (rd *reading) readLines(m *member, in io.Reader, source lineSource) error {
 	}
 }
 
-// take puts what a line gave where it belongs.
-func (rd *reading) take(m *member, line int, e *rules.Event, errNs int64, kind string, refused error, raw []byte) {
+// take puts what a line gave where it belongs. An event happened at its stamp or up to
+// openNs later, give or take the error of the clock. Its interval is left as that:
+// files come in any order, so nothing that this server told elsewhere narrows it, and
+// what is older than what was imported before is ordinary late evidence.
+func (rd *reading) take(m *member, line int, e *rules.Event, openNs int64, kind string, refused error, raw []byte) {
 	var r record
 	if refused == nil && e != nil {
 		r.Event = *e
 		r.Server, r.Region = rd.server, rd.region
-		r.Instant, r.ErrNs, r.receivedNs = r.At, errNs+rd.clockErrNs, rd.receivedNs
+		r.Instant, r.receivedNs = r.At, rd.receivedNs
+		r.Earliest, r.Latest = r.At-rules.Instant(rd.clockErrNs), r.At+rules.Instant(openNs+rd.clockErrNs)
 		refused = check(&r.Event, r.Instant, anyInstant())
 	}
 	switch {
@@ -147,7 +152,7 @@ func (rd *reading) take(m *member, line int, e *rules.Event, errNs int64, kind s
 		r.Content = r.Digest()
 		start := len(m.payloads)
 		m.payloads = r.appendTo(m.payloads)
-		m.events = append(m.events, found{identityKey(r.Server, r.ID), r.Content, r.At, start, len(m.payloads), line})
+		m.events = append(m.events, found{identityKey(r.Server, r.ID), r.ID, r.Content, start, len(m.payloads), line})
 		m.span(r.Instant)
 	}
 }

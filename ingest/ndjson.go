@@ -2,10 +2,9 @@ package ingest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
-	"strings"
-	"time"
 
 	"photofinish/rules"
 )
@@ -118,42 +117,19 @@ func (j *jsonText) uintField(field string) (uint64, error) {
 	return n, nil
 }
 
-const (
-	maxDecimals = 9
-	hourEnds    = len("2006-01-02T15")
-)
-
 func (j *jsonText) instantField(field string) (rules.Instant, error) {
 	text, err := j.textField(field)
 	if err != nil {
 		return 0, err
 	}
-	// time.Parse also takes one digit for the hour, and a comma.
-	strict := len(text) > hourEnds && text[hourEnds] == ':' && !strings.Contains(text, ",") && decimals(text) <= maxDecimals
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil || !strict {
-		return 0, &FieldError{field, text, "is not an RFC 3339 time such as 2026-11-21T07:00:00.123456789Z"}
-	}
-	at, err := rules.InstantOf(t)
-	if err != nil {
-		return 0, &FieldError{field, text, "is outside the years 2000 to 2199"}
+	at, err := rules.ParseInstant(text)
+	switch {
+	case errors.Is(err, rules.ErrInstantForm):
+		return 0, &FieldError{field, text, rules.ErrInstantForm.Error()}
+	case err != nil:
+		return 0, &FieldError{field, text, rules.ErrInstantYears.Error()}
 	}
 	return at, nil
-}
-
-func decimals(text string) int {
-	point := strings.IndexByte(text, '.')
-	if point < 0 {
-		return 0
-	}
-	n := 0
-	for _, c := range text[point+1:] {
-		if c < '0' || c > '9' {
-			break
-		}
-		n++
-	}
-	return n
 }
 
 func (j *jsonText) priceField() (m rules.Money, err error) {
@@ -210,7 +186,7 @@ type ndjson struct {
 	decode func([]byte) (rules.Event, error)
 }
 
-func (n ndjson) next(line []byte) (e *rules.Event, errNs int64, kind string, err error) {
+func (n ndjson) next(line []byte) (e *rules.Event, openNs int64, kind string, err error) {
 	if len(bytes.TrimSpace(line)) == 0 {
 		return nil, 0, "empty", nil
 	}

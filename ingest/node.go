@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -68,7 +69,7 @@ func (n *Node) Open() error {
 	if err != nil {
 		return fmt.Errorf("open node %s: %w", n.cfg.Node, err)
 	}
-	n.marks, err = loadWatermarks(n.cfg.folder())
+	n.marks, err = loadWatermarks(n.cfg.folder(), n.now())
 	if err == nil {
 		err = n.remember(s)
 	}
@@ -176,7 +177,7 @@ func (n *Node) Accept(ctx context.Context, b Batch) (Result, error) {
 		}
 	}
 	now := n.now()
-	result, records, upTo := n.check(b, clock, now)
+	result, records, beats := n.check(b, clock, now)
 	if err := n.lookupOld(ctx, b.Server, records, now); err != nil {
 		// Not an error of the batch: G1 goes before counting duplicates.
 		n.log.WarnContext(ctx, "duplicates not looked up", "server", b.Server, "err", err)
@@ -186,6 +187,11 @@ func (n *Node) Accept(ctx context.Context, b Batch) (Result, error) {
 	if n.spool == nil {
 		return Result{}, fmt.Errorf("accept: %w", spool.ErrClosed)
 	}
+	told := slices.Concat(records, beats)
+	for i := range told {
+		n.marks.order(&told[i].record)
+	}
+	records, beats = told[:len(records)], told[len(records):]
 	payloads := n.fresh(records, &result)
 	if _, err := n.spool.Append(payloads); err != nil {
 		return Result{}, fmt.Errorf("accept %d events of %s: %w", len(payloads), b.Server, err)
@@ -199,9 +205,9 @@ func (n *Node) Accept(ctx context.Context, b Batch) (Result, error) {
 		n.recent.add(records[i].key)
 		n.recent.add(records[i].exact)
 	}
-	if upTo != 0 {
-		// Only now: the watermark must not pass an event that is not in the spool.
-		n.marks.heard(b.Server, upTo, now)
+	// Only now: the watermark must not pass an event that is not in the spool.
+	for i := range told {
+		n.marks.told(&told[i].record, now)
 	}
 	return result, nil
 }
@@ -230,9 +236,9 @@ type candidate struct {
 	same       bool // and so is the content
 }
 
-// check sorts a batch into the refused, counted in the result, and the rest. upTo
-// is the latest corrected instant of what was not refused; 0: nothing was.
-func (n *Node) check(b Batch, clock Clock, now time.Time) (result Result, records []candidate, upTo rules.Instant) {
+// check sorts a batch into the refused, counted in the result, the events, and the
+// heartbeats, which are not kept.
+func (n *Node) check(b Batch, clock Clock, now time.Time) (result Result, records, beats []candidate) {
 	result.Rejected = []Rejected{}
 	within := untilSoon(now, n.cfg.FutureLimit)
 	records = make([]candidate, 0, len(b.Events))
@@ -243,7 +249,8 @@ func (n *Node) check(b Batch, clock Clock, now time.Time) (result Result, record
 		if c.Count == 0 {
 			c.Count = 1
 		}
-		c.Instant, c.ErrNs, c.receivedNs = clock.correct(c.At), clock.ErrNs, now.UnixNano()
+		c.Instant, c.receivedNs = clock.correct(c.At), now.UnixNano()
+		c.Exactly(clock.ErrNs + int64(n.cfg.NodeClockErr))
 		if err := check(&c.Event, c.Instant, within); err != nil {
 			line := i + 1
 			if i < len(b.Lines) {
@@ -252,9 +259,9 @@ func (n *Node) check(b Batch, clock Clock, now time.Time) (result Result, record
 			result.Rejected = append(result.Rejected, Rejected{Line: line, ID: b.Events[i].ID, Error: err.Error()})
 			continue
 		}
-		upTo = max(upTo, c.Instant)
 		if c.Type == rules.TypeHeartbeat {
 			result.Accepted++
+			beats = append(beats, c)
 			continue
 		}
 		c.Content = c.Digest()
@@ -262,7 +269,7 @@ func (n *Node) check(b Batch, clock Clock, now time.Time) (result Result, record
 		c.exact = c.key.with(c.Content)
 		records = append(records, c)
 	}
-	return result, records, upTo
+	return result, records, beats
 }
 
 // fresh counts duplicates and conflicts and returns the payloads of what is new.

@@ -39,9 +39,9 @@ func newLog(t testing.TB) driver.Conn {
 }
 
 // openNode opens a node that is closed with the test.
-func openNode(t testing.TB, conn driver.Conn, cfg Config) (*Node, *clockAt) {
+func openNode(t testing.TB, conn driver.Conn, cfg Config, at ...time.Time) (*Node, *clockAt) {
 	t.Helper()
-	clock := &clockAt{noon}
+	clock := &clockAt{append(at, noon)[0]}
 	if cfg.Node == "" {
 		cfg.Node = "n1"
 	}
@@ -108,16 +108,31 @@ func wantLogged(t testing.TB, conn driver.Conn, identities, offsets uint64) {
 	}
 }
 
-// published returns the progress of a node as a reader takes it.
-func published(t testing.TB, conn driver.Conn, node string) (offset uint64, watermark string, lagging []string) {
+// published returns a node's word: its offset, its watermark, those of regions, and the
+// servers that it no longer waits for.
+func published(t testing.TB, conn driver.Conn, node string) (offset uint64, watermark, rest string) {
 	t.Helper()
-	var ns int64
-	err := conn.QueryRow(t.Context(), "SELECT max(offset), max(watermark_ns), argMax(lagging, (published_ns, offset)) FROM progress WHERE node = $1", node).Scan(&offset, &ns, &lagging)
+	nodes, err := Nodes(t.Context(), conn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return offset, rules.Instant(ns).Time().Format("15:04:05"), lagging
+	for _, s := range nodes {
+		if s.Node != node {
+			continue
+		}
+		for _, r := range s.Regions {
+			rest += r.Region + " " + clockText(r.Watermark) + ";"
+		}
+		for _, r := range s.Silent {
+			rest += " " + r.Server + " silent;"
+		}
+		return s.Offset, clockText(s.Watermark), rest
+	}
+	t.Fatalf("node %s has said nothing", node)
+	return 0, "", ""
 }
+
+func clockText(i rules.Instant) string { return i.Time().Format("15:04:05.999") }
 
 func TestAcceptedEventIsInTheLogAsItWasSent(t *testing.T) {
 	conn := newLog(t)
@@ -131,17 +146,19 @@ func TestAcceptedEventIsInTheLogAsItWasSent(t *testing.T) {
 	forwardNow(t, n)
 	var got record
 	var content string
-	row := conn.QueryRow(t.Context(), `SELECT node, offset, server, region, id, type, at_ns, seq, instant_ns, err_ns, player, guild, target, sku, count,
+	row := conn.QueryRow(t.Context(), `SELECT node, offset, server, region, id, type, at_ns, seq, instant_ns, earliest_ns, latest_ns, player, guild, target, sku, count,
 		price_minor, currency, attrs, content, received_ns FROM event_log`)
-	var at, instant int64
-	if err := row.Scan(&got.Node, &got.Offset, &got.Server, &got.Region, &got.ID, &got.Type, &at, &got.Seq, &instant, &got.ErrNs, &got.Player,
+	var at, instant, earliest, latest int64
+	if err := row.Scan(&got.Node, &got.Offset, &got.Server, &got.Region, &got.ID, &got.Type, &at, &got.Seq, &instant, &earliest, &latest, &got.Player,
 		&got.Guild, &got.Target, &got.SKU, &got.Count, &got.Price.Amount, &got.Price.Currency, &got.Attrs, &content, &got.receivedNs); err != nil {
 		t.Fatal(err)
 	}
+	got.Earliest, got.Latest = rules.Instant(earliest), rules.Instant(latest)
 	got.At, got.Instant, got.Content = rules.Instant(at), rules.Instant(instant), rules.Content([]byte(content))
 	e.Server, e.Region = "eu-1", "eu"
 	want := record{receivedNs: noon.UnixNano()}
-	want.Record = rules.Record{Event: e, Node: "n1", Offset: 1, Instant: e.At + 2_000, ErrNs: 500, Content: e.Digest()}
+	want.Record = rules.Record{Event: e, Node: "n1", Offset: 1, Instant: e.At + 2_000, Content: e.Digest()}
+	want.Exactly(500 + int64(DefaultNodeClockErr))
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -247,11 +264,10 @@ func (s *stopAt) step(string) error {
 func TestStoppedAtEveryStep(t *testing.T) {
 	conn := clickhousetest.New(t)
 	for stop := 1; ; stop++ {
-		if err := conn.Exec(t.Context(), "DROP TABLE IF EXISTS event_log SYNC"); err != nil {
-			t.Fatal(err)
-		}
-		if err := conn.Exec(t.Context(), "DROP TABLE IF EXISTS progress SYNC"); err != nil {
-			t.Fatal(err)
+		for _, table := range []string{"event_log", "identities", "arrivals", "progress"} {
+			if err := conn.Exec(t.Context(), "DROP TABLE IF EXISTS "+table+" SYNC"); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if err := Migrate(t.Context(), conn); err != nil {
 			t.Fatal(err)
@@ -260,7 +276,7 @@ func TestStoppedAtEveryStep(t *testing.T) {
 		stopper := &stopAt{stop}
 		n, _ := openNode(t, conn, Config{Dir: dir, BatchRows: 4, Stop: stopper.step})
 		list := events(1, 10)
-		list[9].At -= 86400 * 1e9 // a second partition
+		list[9].At -= 31 * 86400 * 1e9 // a second partition
 		_, err := n.Accept(t.Context(), Batch{Server: "s", Region: "eu", Events: list})
 		if err == nil {
 			err = n.Forward(t.Context())
@@ -277,6 +293,12 @@ func TestStoppedAtEveryStep(t *testing.T) {
 		accept(t, n2, "s", list...)
 		forwardNow(t, n2)
 		wantLogged(t, conn, 10, 10)
+		for _, table := range []string{"identities", "arrivals"} {
+			var offsets uint64
+			if err := conn.QueryRow(t.Context(), "SELECT uniqExact(offset) FROM "+table).Scan(&offsets); err != nil || offsets != 10 {
+				t.Fatalf("stop %d: %s holds %d offsets, %v", stop, table, offsets, err)
+			}
+		}
 		if offset, _, _ := published(t, conn, "n1"); offset != 10 {
 			t.Fatalf("stop %d: published offset %d", stop, offset)
 		}
@@ -361,68 +383,160 @@ func TestForwardedSegmentsGoAfterTheirRetention(t *testing.T) {
 	wantLogged(t, conn, 22, 22)
 }
 
+// The promise is the least that live servers told, clock error included, in all and by
+// region; a silent one is named and no longer waited for; the node's own downtime is
+// nobody's silence; with none live it follows the clock; and it never falls.
 func TestWatermarkIsTheMinimumOverLiveServers(t *testing.T) {
 	conn := newLog(t)
 	dir := t.TempDir()
-	n, clock := openNode(t, conn, Config{Dir: dir})
+	n, clock := openNode(t, conn, Config{Dir: dir, ClockErr: time.Second, NodeClockErr: time.Second})
+	regions := map[string]string{"a": "eu", "b": "us"}
 	beat := func(server string, seconds int) {
 		t.Helper()
-		if err := n.Heartbeat(t.Context(), server, "eu", rules.Instant(noon.Add(time.Duration(seconds)*time.Second).UnixNano()), nil); err != nil {
+		at := rules.Instant(noon.Add(time.Duration(seconds) * time.Second).UnixNano())
+		if err := n.Heartbeat(t.Context(), server, regions[server], at, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want := func(offset uint64, watermark string, lagging ...string) {
+	want := func(watermark, rest string) {
 		t.Helper()
 		forwardNow(t, n)
-		o, w, l := published(t, conn, "n1")
-		if o != offset || w != watermark || fmt.Sprint(l) != fmt.Sprint(lagging) {
-			t.Fatalf("published %d, %s, %v; want %d, %s, %v", o, w, l, offset, watermark, lagging)
+		if o, w, r := published(t, conn, "n1"); o != 1 || w != watermark || r != rest {
+			t.Fatalf("published %d, %s, %q; want %s, %q", o, w, r, watermark, rest)
 		}
 	}
-	accept(t, n, "a", event("1", -10))
-	want(1, "11:59:50")
+	if _, err := n.Accept(t.Context(), Batch{Server: "a", Region: "eu", Events: []rules.Event{event("1", -10)}}); err != nil {
+		t.Fatal(err)
+	}
+	want("11:59:48", "eu 11:59:48;")
 	beat("a", 20)
-	want(1, "12:00:20")
+	want("12:00:00", "eu 12:00:00;") // 12:00:18 is beyond now
+	clock.t = noon.Add(time.Minute)
+	want("12:00:18", "eu 12:00:18;")
 	beat("b", 30)
-	want(1, "12:00:20")
+	want("12:00:18", "eu 12:00:18;us 12:00:28;")
 	beat("b", 10) // an old heartbeat that came late
-	want(1, "12:00:20")
+	want("12:00:18", "eu 12:00:18;us 12:00:28;")
 	beat("a", 60)
-	want(1, "12:00:30")
+	want("12:00:28", "eu 12:00:58;us 12:00:28;")
 	clock.t = noon.Add(10 * time.Minute)
 	beat("a", 600)
-	want(1, "12:00:30")
-	// A restart forgets nothing of b.
+	want("12:00:28", "eu 12:09:58;us 12:00:28;")
+	// A restart forgets nothing of b, and its downtime is not b's silence.
 	_ = n.Close()
-	n, clock = openNode(t, conn, Config{Dir: dir})
-	clock.t = noon.Add(15 * time.Minute)
-	want(1, "12:00:30")
-	clock.t = noon.Add(15*time.Minute + time.Second)
-	want(1, "12:10:00", "b")
-	beat("b", 901)
-	want(1, "12:10:00")
-	clock.t = noon.Add(time.Hour)
-	want(1, "12:15:01", "a", "b")
+	n, clock = openNode(t, conn, Config{Dir: dir, ClockErr: time.Second, NodeClockErr: time.Second}, noon.Add(20*time.Minute))
+	want("12:00:28", "eu 12:09:58;us 12:00:28;")
+	beat("a", 1200)
+	clock.t = noon.Add(35*time.Minute + time.Second)
+	want("12:20:01", "eu 12:20:01;us 12:20:01; a silent; b silent;") // none is live
+	beat("b", 2101)
+	want("12:34:59", "eu 12:20:01;us 12:34:59; a silent;")
 	clock.t = noon.Add(48 * time.Hour)
-	want(1, "12:15:01")
+	want("12:34:59", "eu 12:20:01;us 12:34:59;")
 }
 
-// The watermark must not be published before the events that it speaks of.
+// What a server numbers after what it told begins no earlier, whatever the clocks say
+// now; what it puts before is left as it is, and marked if it was declared complete.
+func TestOrderOfOneServer(t *testing.T) {
+	w, err := loadWatermarks(t.TempDir(), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	take := func(at, seq, instant, err int) record {
+		var r record
+		r.Server, r.Region, r.At, r.Seq, r.Instant = "s", "eu", rules.Instant(at), uint64(seq), rules.Instant(instant)
+		r.Exactly(int64(err))
+		w.order(&r)
+		w.told(&r, noon)
+		return r
+	}
+	if r := take(100, 1, 100, 5); r.Earliest != 95 || r.Latest != 105 || r.Backdated {
+		t.Errorf("%+v", r)
+	}
+	if r := take(110, 2, 90, 2); r.Earliest != 95 || r.Latest != 95 || r.Backdated { // another estimate of the clock
+		t.Errorf("%+v", r)
+	}
+	if r := take(50, 1, 50, 1); r.Earliest != 49 || r.Latest != 51 || !r.Backdated {
+		t.Errorf("%+v", r)
+	}
+	if r := take(110, 1, 110, 3); r.Earliest != 107 || r.Backdated { // before, but nothing was told of that time
+		t.Errorf("%+v", r)
+	}
+}
+
+// The watermark must not be published before the events that it speaks of, and each
+// word has a higher number than all before it, also after a restart.
 func TestWatermarkWaitsForTheEvents(t *testing.T) {
 	conn := newLog(t)
-	var n *Node
+	dir := t.TempDir()
 	var seen []string
-	n, _ = openNode(t, conn, Config{BatchRows: 2, Stop: func(step string) error {
+	cfg := Config{Dir: dir, BatchRows: 2, ClockErr: time.Second, NodeClockErr: time.Second, Stop: func(step string) error {
 		if step == "forward.published" {
 			o, w, _ := published(t, conn, "n1")
 			seen = append(seen, fmt.Sprintf("%d %s", o, w))
 		}
 		return nil
-	}})
-	accept(t, n, "s", events(1, 5)...)
+	}}
+	n, _ := openNode(t, conn, cfg)
+	if _, err := n.Accept(t.Context(), Batch{Server: "s", Region: "eu", Events: events(1, 5)}); err != nil {
+		t.Fatal(err)
+	}
 	forwardNow(t, n)
-	if got := strings.Join(seen, ", "); got != "2 00:00:00, 4 00:00:00, 5 12:00:00" {
+	if got := strings.Join(seen, ", "); got != "2 00:00:00, 4 00:00:00, 5 11:59:58.005" {
 		t.Error(got)
+	}
+	_ = n.Close()
+	n, _ = openNode(t, conn, cfg)
+	forwardNow(t, n)
+	var rows, numbers, last uint64
+	if err := conn.QueryRow(t.Context(), "SELECT count(), uniqExact(published), max(published) FROM progress").Scan(&rows, &numbers, &last); err != nil {
+		t.Fatal(err)
+	}
+	if rows != 4 || numbers != 4 || last != 4 {
+		t.Errorf("%d rows with %d numbers up to %d", rows, numbers, last)
+	}
+}
+
+// A retired node is one until it sends an event again; beats leave it so. An unknown
+// one cannot be retired.
+func TestRetire(t *testing.T) {
+	conn := newLog(t)
+	n, _ := openNode(t, conn, Config{})
+	accept(t, n, "s", events(1, 2)...)
+	forwardNow(t, n)
+	if err := Retire(t.Context(), conn, "nobody", "gone", noon); !errors.Is(err, ErrUnknownNode) {
+		t.Error(err)
+	}
+	if err := Retire(t.Context(), conn, "n1", "region closed", noon); err != nil {
+		t.Fatal(err)
+	}
+	want := func(retired bool) {
+		t.Helper()
+		nodes, err := Nodes(t.Context(), conn)
+		if err != nil || len(nodes) != 1 || nodes[0].Retired != retired || (nodes[0].Reason == "region closed") != retired {
+			t.Fatalf("%+v, %v, want %t", nodes, err, retired)
+		}
+	}
+	want(true)
+	forwardNow(t, n)
+	want(true)
+	accept(t, n, "s", events(3, 3)...)
+	forwardNow(t, n)
+	want(false)
+}
+
+// Holes are named with their ends.
+func TestHolesAreNamed(t *testing.T) {
+	conn := newLog(t)
+	n, _ := openNode(t, conn, Config{})
+	accept(t, n, "s", events(1, 20)...)
+	forwardNow(t, n)
+	if err := conn.Exec(t.Context(), "ALTER TABLE arrivals DELETE WHERE offset IN (10, 11, 20) SETTINGS mutations_sync = 2"); err != nil {
+		t.Fatal(err)
+	}
+	nodes, err := Nodes(t.Context(), conn)
+	if err != nil || fmt.Sprint(nodes[0].Holes) != "[{10 11} {20 20}]" {
+		t.Errorf("%+v, %v", nodes, err)
 	}
 }
 

@@ -2,11 +2,15 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"photofinish/rules"
 )
+
+const insertProgress = `INSERT INTO progress (node, published, at_ns, offset, watermark_ns, regions, silent, lost, void, life)`
 
 // insertSettings go with every insert: duplicates are harmless and removed where
 // the log is read, while the engine's own deduplication can lose acknowledged rows.
@@ -18,41 +22,82 @@ func insertSettings(ctx context.Context) context.Context {
 	}))
 }
 
-// publishIfMoved publishes what nobody was told yet.
-func (n *Node) publishIfMoved(ctx context.Context, offset uint64, mark watermark) error {
-	committed, ns, err := n.committed(ctx)
-	if err != nil {
-		return err
-	}
-	p := n.forward.published
-	if offset == committed && mark.ns <= ns && slices.Equal(mark.lagging, p.lagging) && p.lagging != nil {
-		return nil
-	}
-	if offset == 0 && mark.ns == 0 && len(mark.lagging) == 0 {
-		return nil // a node that has nothing to say
-	}
-	if err := n.publish(ctx, offset, mark); err != nil {
-		return err
-	}
-	n.forward.published = mark
-	return nil
+// word is a row of progress: what a node has said.
+type word struct {
+	published uint64 // 0: nothing
+	offset    uint64
+	mark      mark
 }
 
-// publish appends a row to progress. Its offset and watermark may be read by a
-// settlement from then on, so everything up to it must be in the log.
-func (n *Node) publish(ctx context.Context, offset uint64, mark watermark) error {
+// word returns the last row that this node has published.
+func (n *Node) word(ctx context.Context) (w word, err error) {
+	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"node": n.cfg.Node}))
+	rows, err := n.conn.Query(ctx, selectCommitted)
+	if err != nil {
+		return word{}, fmt.Errorf("read progress: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var regions, silent [][]any
+		var ns int64
+		if err := rows.Scan(&w.published, &w.offset, &ns, &regions, &silent); err != nil {
+			return word{}, fmt.Errorf("read progress: %w", err)
+		}
+		if w.mark, err = readMark(ns, regions, silent); err != nil {
+			return word{}, fmt.Errorf("read progress: %w", err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return word{}, fmt.Errorf("read progress: %w", err)
+	}
+	return w, nil
+}
+
+var errProgress = errors.New("a row of progress has another form; see its columns")
+
+func readMark(ns int64, regions, silent [][]any) (mark, error) {
+	m := mark{ns: ns}
+	for _, r := range regions {
+		region, ok1 := r[0].(string)
+		at, ok2 := r[1].(int64)
+		if !ok1 || !ok2 {
+			return mark{}, errProgress
+		}
+		m.regions = append(m.regions, rules.RegionMark{Region: region, Watermark: rules.Instant(at)})
+	}
+	for _, s := range silent {
+		server, ok1 := s[0].(string)
+		at, ok2 := s[1].(int64)
+		since, ok3 := s[2].(int64)
+		if !ok1 || !ok2 || !ok3 {
+			return mark{}, errProgress
+		}
+		m.silent = append(m.silent, rules.SilentServer{Server: server, Watermark: rules.Instant(at), Since: rules.Instant(since)})
+	}
+	return m, nil
+}
+
+// publish appends the node's next word. A settlement may read it from then on, so
+// everything up to its offset must be in the log.
+func (n *Node) publish(ctx context.Context, w word) error {
 	batch, err := n.conn.PrepareBatch(insertSettings(ctx), insertProgress)
 	if err != nil {
-		return fmt.Errorf("publish offset %d: %w", offset, err)
+		return fmt.Errorf("publish offset %d: %w", w.offset, err)
 	}
 	defer func() { _ = batch.Close() }() // after Send there is nothing to close
-	// Never twice the same, so that the latest row is known even if the clock stands.
-	n.forward.publishedNs = max(n.forward.publishedNs+1, n.now().UnixNano())
-	if err := batch.Append(n.cfg.Node, offset, mark.ns, mark.lagging, n.forward.publishedNs); err != nil {
-		return fmt.Errorf("publish offset %d: %w", offset, err)
+	regions, silent := [][]any{}, [][]any{}
+	for _, r := range w.mark.regions {
+		regions = append(regions, []any{r.Region, int64(r.Watermark)})
+	}
+	for _, s := range w.mark.silent {
+		silent = append(silent, []any{s.Server, int64(s.Watermark), int64(s.Since)})
+	}
+	err = batch.Append(n.cfg.Node, w.published, n.now().UnixNano(), w.offset, w.mark.ns, regions, silent, [][]any{}, [][]any{}, "")
+	if err != nil {
+		return fmt.Errorf("publish offset %d: %w", w.offset, err)
 	}
 	if err := batch.Send(); err != nil {
-		return fmt.Errorf("publish offset %d: %w", offset, err)
+		return fmt.Errorf("publish offset %d: %w", w.offset, err)
 	}
 	return n.cfg.Stop("forward.published")
 }

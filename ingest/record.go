@@ -19,20 +19,26 @@ type record struct {
 }
 
 // recordVersion is the first byte of a payload.
-const recordVersion = 1
+const recordVersion = 2
 
 var errRecord = errors.New("a spooled record cannot be read")
 
 // appendTo appends the payload to b:
 //
-//	version u8, content [16]byte, then varints at, instant, err, count, price,
-//	received, uvarint seq, then texts (uvarint length, bytes) server, region, id,
+//	version u8, content [16]byte, backdated u8, then varints at, instant, instant −
+//	earliest, latest − instant, count, price, received, uvarint seq, then texts (uvarint length, bytes) server, region, id,
 //	type, player, guild, target, sku, currency, then uvarint number of attributes
 //	and their names and values, ordered by name.
 func (r *record) appendTo(b []byte) []byte {
 	b = append(b, recordVersion)
 	b = append(b, r.Content[:]...)
-	for _, n := range [...]int64{int64(r.At), int64(r.Instant), r.ErrNs, r.Count, r.Price.Amount, r.receivedNs} {
+	b = append(b, 0)
+	if r.Backdated {
+		b[len(b)-1] = 1
+	}
+	for _, n := range [...]int64{
+		int64(r.At), int64(r.Instant), int64(r.Instant - r.Earliest), int64(r.Latest - r.Instant), r.Count, r.Price.Amount, r.receivedNs,
+	} {
 		b = binary.AppendVarint(b, n)
 	}
 	b = binary.AppendUvarint(b, r.Seq)
@@ -55,13 +61,15 @@ func appendText(b []byte, s string) []byte {
 // readRecord is the inverse of appendTo. It keeps nothing of b.
 func readRecord(b []byte) (record, error) {
 	var r record
-	if len(b) < 1+len(r.Content) || b[0] != recordVersion {
+	if len(b) < 2+len(r.Content) || b[0] != recordVersion {
 		return r, fmt.Errorf("%w: %d bytes of an unknown version", errRecord, len(b))
 	}
 	copy(r.Content[:], b[1:])
-	in := fields{rest: string(b[1+len(r.Content):])}
+	r.Backdated = b[1+len(r.Content)] == 1
+	in := fields{rest: string(b[2+len(r.Content):])}
 	r.At, r.Instant = rules.Instant(in.varint()), rules.Instant(in.varint())
-	r.ErrNs, r.Count, r.Price.Amount, r.receivedNs = in.varint(), in.varint(), in.varint(), in.varint()
+	r.Earliest, r.Latest = r.Instant-rules.Instant(in.varint()), r.Instant+rules.Instant(in.varint())
+	r.Count, r.Price.Amount, r.receivedNs = in.varint(), in.varint(), in.varint()
 	r.Seq = in.uvarint()
 	for _, s := range [...]*string{&r.Server, &r.Region, &r.ID, &r.Type, &r.Player, &r.Guild, &r.Target, &r.SKU, &r.Price.Currency} {
 		*s = in.text()

@@ -11,8 +11,14 @@ import (
 var (
 	//go:embed sql/event_log.sql
 	createEventLog string
+	//go:embed sql/arrivals.sql
+	createArrivals string
+	//go:embed sql/identities.sql
+	createIdentities string
 	//go:embed sql/progress.sql
 	createProgress string
+	//go:embed sql/retirements.sql
+	createRetirements string
 )
 
 // Migrate creates the tables of this package in the connection's database where
@@ -20,7 +26,10 @@ var (
 func Migrate(ctx context.Context, conn driver.Conn) error {
 	for _, t := range []struct{ name, create string }{
 		{"event_log", createEventLog},
+		{"arrivals", createArrivals},
+		{"identities", createIdentities},
 		{"progress", createProgress},
+		{"retirements", createRetirements},
 	} {
 		if err := conn.Exec(ctx, t.create); err != nil {
 			return fmt.Errorf("create table %s: %w", t.name, err)

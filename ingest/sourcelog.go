@@ -19,11 +19,11 @@ const seqLineBits = 28
 // sourceEpoch is what the seconds in a seq are counted from: 2000-01-01.
 const sourceEpoch = int64(rules.MinInstant / 1e9)
 
-// halfSecond and halfMilli are the errors of a stamp that was cut to whole seconds
-// or milliseconds.
+// wholeSecond and wholeMilli are what a stamp leaves open that was cut to seconds or
+// milliseconds: 34 names [34, 35), of which the last nanosecond is 34.999999999.
 const (
-	halfSecond = int64(time.Second / 2)
-	halfMilli  = int64(time.Millisecond / 2)
+	wholeSecond = int64(time.Second - 1)
+	wholeMilli  = int64(time.Millisecond - 1)
 )
 
 // sourceLine is what a line of a Source engine's log says. The slices point into
@@ -83,22 +83,53 @@ func readSourceLine(line []byte) sourceLine {
 	return l
 }
 
-// instant returns when the stamp was, and what it was rounded by. It refuses what
-// is no date, such as February 30th.
+// instant returns when the stamp was at the earliest, and how much later it may have
+// been: what was cut off, and where a local time occurs twice, as when clocks are set
+// back in autumn, the time between the two. It refuses what is no date, such as
+// February 30th.
 func (s sourceStamp) instant(zone *time.Location) (rules.Instant, int64, error) {
-	milli, errNs := s.milli, halfMilli
+	milli, openNs := s.milli, wholeMilli
 	if milli < 0 {
-		milli, errNs = 0, halfSecond
+		milli, openNs = 0, wholeSecond
 	}
 	t := time.Date(s.year, time.Month(s.month), s.day, s.hour, s.minute, s.second, milli*int(time.Millisecond), zone)
 	if t.Day() != s.day || int(t.Month()) != s.month || s.hour > 23 || s.minute > 59 || s.second > 59 {
 		return 0, 0, &FieldError{"at", fmt.Sprintf("%02d/%02d/%04d - %02d:%02d:%02d", s.month, s.day, s.year, s.hour, s.minute, s.second), "is not a time"}
 	}
-	at, err := rules.InstantOf(t)
+	first, last := readings(t)
+	at, err := rules.InstantOf(first)
+	if err == nil {
+		_, err = rules.InstantOf(last)
+	}
 	if err != nil {
 		return 0, 0, &FieldError{"at", t.Format(time.RFC3339), "is outside the years 2000 to 2199"}
 	}
-	return at, errNs, nil
+	return at, openNs + int64(last.Sub(first)), nil
+}
+
+// readings returns the first and the last instant at which the clocks of t's zone
+// show what they show at t.
+func readings(t time.Time) (first, last time.Time) {
+	first, last = t, t
+	_, offset := t.Zone()
+	start, end := t.ZoneBounds()
+	for _, near := range []time.Time{start.Add(-time.Second), end} {
+		if start.IsZero() && near.Before(t) || end.IsZero() && !near.Before(t) {
+			continue // the zone has known no other time on that side
+		}
+		_, other := near.Zone()
+		u := t.Add(time.Duration(offset-other) * time.Second)
+		if _, shown := u.Zone(); shown != other || other == offset {
+			continue
+		}
+		if u.Before(first) {
+			first = u
+		}
+		if u.After(last) {
+			last = u
+		}
+	}
+	return first, last
 }
 
 // sourcePlayer is `Name<uid><sid><team>` as the log quotes it.
@@ -344,16 +375,16 @@ func wordOf(b []byte) string {
 
 // sourceLog makes events of the lines of one file.
 type sourceLog struct {
-	base     string // the name that ids begin with
-	zone     *time.Location
-	first    int64 // seconds since sourceEpoch of the first stamp; -1: none yet
-	line     uint64
-	mapName  string
-	stamped  int
-	attrs    map[string]string // of the event returned last
-	stampRaw []byte            // the stamp seen last and what it meant: most lines repeat it
-	stampAt  rules.Instant
-	stampErr int64
+	base      string // the name that ids begin with
+	zone      *time.Location
+	first     int64 // seconds since sourceEpoch of the first stamp; -1: none yet
+	line      uint64
+	mapName   string
+	stamped   int
+	attrs     map[string]string // of the event returned last
+	stampRaw  []byte            // the stamp seen last and what it meant: most lines repeat it
+	stampAt   rules.Instant
+	stampOpen int64
 }
 
 func newSourceLog(base string, zone *time.Location) *sourceLog {
@@ -361,9 +392,9 @@ func newSourceLog(base string, zone *time.Location) *sourceLog {
 }
 
 // next reads the next line. It returns an event that is valid until the following
-// call with the error of its time; or, where the line is none, its kind; or why it
+// call with what its stamp leaves open; or, where the line is none, its kind; or why it
 // is refused.
-func (s *sourceLog) next(line []byte) (e *rules.Event, errNs int64, kind string, err error) {
+func (s *sourceLog) next(line []byte) (e *rules.Event, openNs int64, kind string, err error) {
 	s.line++
 	l := readSourceLine(line)
 	if !l.stamped && len(bytes.TrimSpace(line)) == 0 {
@@ -374,7 +405,7 @@ func (s *sourceLog) next(line []byte) (e *rules.Event, errNs int64, kind string,
 		return nil, 0, "", &FieldError{"line", string(line[:min(len(line), 2*quotedBytes)]), "has no stamp such as L 02/14/2014 - 06:09:34"}
 	}
 	s.stamped++
-	at, errNs, err := s.instant(line[:len(line)-len(l.rest)], l.at)
+	at, openNs, err := s.instant(line[:len(line)-len(l.rest)], l.at)
 	if err != nil {
 		return nil, 0, "", err
 	}
@@ -407,16 +438,16 @@ func (s *sourceLog) next(line []byte) (e *rules.Event, errNs int64, kind string,
 	}
 	e.ID = s.base + ":" + strconv.FormatUint(s.line, 10)
 	e.Seq = uint64(s.first)<<seqLineBits | s.line
-	return e, errNs, "", nil
+	return e, openNs, "", nil
 }
 
 func (s *sourceLog) instant(raw []byte, stamp sourceStamp) (rules.Instant, int64, error) {
 	if len(raw) > 0 && bytes.Equal(raw, s.stampRaw) {
-		return s.stampAt, s.stampErr, nil
+		return s.stampAt, s.stampOpen, nil
 	}
-	at, errNs, err := stamp.instant(s.zone)
+	at, openNs, err := stamp.instant(s.zone)
 	if err == nil {
-		s.stampRaw, s.stampAt, s.stampErr = append(s.stampRaw[:0], raw...), at, errNs
+		s.stampRaw, s.stampAt, s.stampOpen = append(s.stampRaw[:0], raw...), at, openNs
 	}
-	return at, errNs, err
+	return at, openNs, err
 }

@@ -123,6 +123,10 @@ func TestHostileNamesAsTheExpressionsReadThem(t *testing.T) {
 }
 
 func TestStamps(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
 	tokyo, err := time.LoadLocation("Asia/Tokyo")
 	if err != nil {
 		t.Fatal(err)
@@ -132,12 +136,12 @@ func TestStamps(t *testing.T) {
 		zone *time.Location
 		want string // time, error, rest; empty: not stamped
 	}{
-		{"L 02/14/2014 - 06:09:34: World", time.UTC, "2014-02-14T06:09:34Z 500000000 World"},
-		{"L 02/14/2014 - 06:09:34: World", tokyo, "2014-02-13T21:09:34Z 500000000 World"},
-		{"L 02/14/2014 - 06:09:34.125: World", time.UTC, "2014-02-14T06:09:34.125Z 500000 World"},
-		{"L 02/14/2014 - 06:09:34.125 - World", time.UTC, "2014-02-14T06:09:34.125Z 500000 World"},
-		{"02/14/2014 - 06:09:34.125 - World", time.UTC, "2014-02-14T06:09:34.125Z 500000 World"},
-		{"L 02/14/2014 - 06:09:34: ", time.UTC, "2014-02-14T06:09:34Z 500000000 "},
+		{"L 02/14/2014 - 06:09:34: World", time.UTC, "2014-02-14T06:09:34Z 999999999 World"},
+		{"L 02/14/2014 - 06:09:34: World", tokyo, "2014-02-13T21:09:34Z 999999999 World"},
+		{"L 02/14/2014 - 06:09:34.125: World", time.UTC, "2014-02-14T06:09:34.125Z 999999 World"},
+		{"L 02/14/2014 - 06:09:34.125 - World", time.UTC, "2014-02-14T06:09:34.125Z 999999 World"},
+		{"02/14/2014 - 06:09:34.125 - World", time.UTC, "2014-02-14T06:09:34.125Z 999999 World"},
+		{"L 02/14/2014 - 06:09:34: ", time.UTC, "2014-02-14T06:09:34Z 999999999 "},
 		{"02/14/2014 - 06:09:34: World", time.UTC, ""},
 		{"L 02/14/2014 - 06:09:34:", time.UTC, ""},
 		{"L 02/14/2014 - 06:09:3x: World", time.UTC, ""},
@@ -151,14 +155,18 @@ func TestStamps(t *testing.T) {
 		{"L 02/14/2014 - 06:60:34: World", time.UTC, "refused"},
 		{"L 02/14/2014 - 06:09:60: World", time.UTC, "refused"},
 		{"L 12/31/1999 - 23:59:59: World", time.UTC, "refused"},
-		{"L 01/01/2000 - 00:00:00: World", time.UTC, "2000-01-01T00:00:00Z 500000000 World"},
-		{"L 12/31/2199 - 23:59:59: World", time.UTC, "2199-12-31T23:59:59Z 500000000 World"},
+		{"L 01/01/2000 - 00:00:00: World", time.UTC, "2000-01-01T00:00:00Z 999999999 World"},
+		{"L 12/31/2199 - 23:59:59: World", time.UTC, "2199-12-31T23:59:59Z 999999999 World"},
 		{"L 01/01/2200 - 00:00:00: World", time.UTC, "refused"},
+		// When clocks are set back an hour is there twice, and a stamp in it names both.
+		{"L 10/25/2026 - 02:30:00: World", berlin, "2026-10-25T00:30:00Z 3600999999999 World"},
+		{"L 10/25/2026 - 03:00:00: World", berlin, "2026-10-25T02:00:00Z 999999999 World"},
+		{"L 10/25/2026 - 01:59:59: World", berlin, "2026-10-24T23:59:59Z 999999999 World"},
 	} {
 		got := ""
 		if l := readSourceLine([]byte(c.line)); l.stamped {
-			at, errNs, err := l.at.instant(c.zone)
-			if got = fmt.Sprintf("%v %d %s", at, errNs, l.rest); err != nil {
+			at, openNs, err := l.at.instant(c.zone)
+			if got = fmt.Sprintf("%v %d %s", at, openNs, l.rest); err != nil {
 				got = "refused"
 			}
 		}
@@ -173,14 +181,14 @@ func show(base string, zone *time.Location, log []byte) string {
 	var b strings.Builder
 	s := newSourceLog(base, zone)
 	for i, line := range bytes.Split(bytes.TrimSuffix(log, []byte("\n")), []byte("\n")) {
-		e, errNs, kind, err := s.next(bytes.TrimSuffix(line, []byte("\r")))
+		e, openNs, kind, err := s.next(bytes.TrimSuffix(line, []byte("\r")))
 		switch {
 		case err != nil:
 			fmt.Fprintf(&b, "%d refused: %v\n", i+1, err)
 		case e == nil:
 			fmt.Fprintf(&b, "%d skipped: %s\n", i+1, kind)
 		default:
-			fmt.Fprintf(&b, "%d %s %s at %v ± %d seq %d|%d player %q", i+1, e.Type, e.ID, e.At, errNs, e.Seq>>seqLineBits, e.Seq&(1<<seqLineBits-1), e.Player)
+			fmt.Fprintf(&b, "%d %s %s at %v + %d seq %d|%d player %q", i+1, e.Type, e.ID, e.At, openNs, e.Seq>>seqLineBits, e.Seq&(1<<seqLineBits-1), e.Player)
 			if e.Type == rules.TypeKill {
 				fmt.Fprintf(&b, " target %q", e.Target)
 			} else {

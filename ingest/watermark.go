@@ -1,10 +1,12 @@
 package ingest
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -17,64 +19,154 @@ import (
 // maxServers bounds the servers whose reports a node keeps.
 const maxServers = 100_000
 
-// forgetAfter is how many times SilentAfter a server is named as lagging before it
-// is taken for switched off.
+// forgetAfter is how many times SilentAfter a server is named as silent before it is
+// taken for switched off.
 const forgetAfter = 96 // a day at the default of 15 minutes
 
-// report is the last thing a server said about its time.
+// report is what a server has told, heartbeats included.
 type report struct {
-	UpToNs  int64 `json:"up_to_ns"` // corrected instant: it has told of everything before
-	HeardNs int64 `json:"heard_ns"` // by the node's clock
+	Region  string `json:"region"`
+	ToldNs  int64  `json:"told_ns"` // the greatest earliest end of any of it
+	AtNs    int64  `json:"at_ns"`   // the last stamp and number, by the server's own clock
+	Seq     uint64 `json:"seq"`
+	HeardNs int64  `json:"heard_ns"` // when, by the node's clock
 }
 
-// watermarks is what a node knows of its servers' progress. A restart continues
-// with what was saved at the last Forward: a server that reported since is at
-// worst taken to be a little further behind than it is.
+// watermarks is what a node has promised and may promise: that an event which gets a
+// later offset cannot have happened before, if its server is one that it waits for. A
+// restart continues with what was saved at the last Forward: a server that reported
+// since is at worst taken to be a little further behind than it is.
 type watermarks struct {
 	Servers  map[string]report `json:"servers"`
-	AtNs     int64             `json:"watermark_ns"` // the highest ever computed: it never goes back
-	Imported int64             `json:"imported_ns"`  // the latest instant of an import; 0: none
+	Imported map[string]int64  `json:"imported"` // by region, the greatest earliest end of an import, or what was said to be complete
+
+	started int64            // when this process took the node, by its clock
+	highest int64            // never falls within a process
+	regions map[string]int64 // likewise, by region
 }
 
-// heard takes down that a server has told of everything before upTo.
-func (w *watermarks) heard(server string, upTo rules.Instant, now time.Time) {
-	r, known := w.Servers[server]
+// mark is a promise: of the whole node, of each region whose servers it knows, and the
+// servers that it no longer waits for.
+type mark struct {
+	ns      int64
+	regions []rules.RegionMark   // by region
+	silent  []rules.SilentServer // by server
+}
+
+// order makes the record agree with what its server told before: an event that the
+// server numbers after that begins no earlier, for its own order is evidence, and a new
+// estimate of its clock cannot take a promise back. One that it puts before what it
+// told is backdated, and otherwise as it is.
+func (w *watermarks) order(r *record) {
+	said, known := w.Servers[r.Server]
+	if !known {
+		return
+	}
+	if cmp.Or(cmp.Compare(int64(r.At), said.AtNs), cmp.Compare(r.Seq, said.Seq)) < 0 {
+		r.Backdated = r.Earliest < rules.Instant(said.ToldNs)
+		return
+	}
+	r.Earliest = max(r.Earliest, rules.Instant(said.ToldNs))
+	r.Latest = max(r.Latest, r.Earliest)
+}
+
+// told takes down what a server has told of.
+func (w *watermarks) told(r *record, now time.Time) {
+	said, known := w.Servers[r.Server]
 	if !known && len(w.Servers) >= maxServers {
 		return // its events count all the same; only the watermark does not wait for it
 	}
-	w.Servers[server] = report{max(r.UpToNs, int64(upTo)), now.UnixNano()}
+	if !known {
+		said = report{ToldNs: math.MinInt64, AtNs: math.MinInt64}
+	}
+	if cmp.Or(cmp.Compare(int64(r.At), said.AtNs), cmp.Compare(r.Seq, said.Seq)) > 0 {
+		said.AtNs, said.Seq = int64(r.At), r.Seq
+	}
+	said.Region, said.ToldNs = r.Region, max(said.ToldNs, int64(r.Earliest))
+	said.HeardNs = max(said.HeardNs, now.UnixNano())
+	w.Servers[r.Server] = said
 }
 
-// at returns the watermark by now and the servers, sorted, that it no longer waits
-// for. It is the minimum over the servers that are live; where none is, the highest
-// thing any of them said, or that was imported.
-func (w *watermarks) at(now time.Time, silentAfter time.Duration) (watermarkNs int64, lagging []string) {
-	lowest, highest := int64(math.MaxInt64), w.Imported
-	lagging = []string{}
-	for name, r := range w.Servers { // order free: a minimum, a maximum and a sorted list
-		silent := now.UnixNano() - r.HeardNs
-		switch {
-		case silent <= int64(silentAfter):
-			lowest = min(lowest, r.UpToNs)
-		case silent/forgetAfter > int64(silentAfter):
+// imported takes down that a region's import is complete up to an instant.
+func (w *watermarks) imported(region string, upTo rules.Instant) {
+	if upTo > 0 {
+		w.Imported[region] = max(w.Imported[region], int64(upTo))
+	}
+}
+
+// known reports whether there is anything to promise.
+func (w *watermarks) known() bool { return len(w.Servers)+len(w.Imported) > 0 }
+
+// at returns the promise at now: the least of what live servers told, or where none is
+// live, what all have had time to tell; of a node that only imports, what it imported.
+// Nothing beyond now is promised. A server is live if it was heard within silence, the
+// node's own downtime aside: that is nobody's silence.
+func (w *watermarks) at(now time.Time, silence time.Duration) mark {
+	nowNs := now.UnixNano()
+	m := mark{silent: []rules.SilentServer{}, regions: []rules.RegionMark{}}
+	least := map[string]int64{} // by region
+	for _, name := range slices.Sorted(maps.Keys(w.Servers)) {
+		r := w.Servers[name]
+		quiet := nowNs - max(r.HeardNs, w.started)
+		if quiet/forgetAfter > int64(silence) {
 			delete(w.Servers, name)
-		default:
-			lagging = append(lagging, name)
+			continue
 		}
-		highest = max(highest, r.UpToNs)
+		if _, seen := least[r.Region]; !seen {
+			least[r.Region] = math.MaxInt64
+		}
+		if quiet > int64(silence) {
+			m.silent = append(m.silent, rules.SilentServer{Server: name, Watermark: rules.Instant(r.ToldNs), Since: rules.Instant(r.HeardNs)})
+			continue
+		}
+		least[r.Region] = min(least[r.Region], r.ToldNs)
 	}
-	if lowest == math.MaxInt64 {
-		lowest = highest
+	all := int64(math.MaxInt64)
+	for _, region := range slices.Sorted(maps.Keys(least)) {
+		all = min(all, least[region])
+		w.raise(region, min(nowNs, orSilent(least[region], nowNs, silence)))
 	}
-	w.AtNs = max(w.AtNs, lowest)
-	slices.Sort(lagging)
-	return w.AtNs, lagging
+	switch {
+	case len(least) > 0:
+		w.highest = max(w.highest, min(nowNs, orSilent(all, nowNs, silence)))
+	default:
+		for upTo := range maps.Values(w.Imported) { // order free: a maximum
+			w.highest = max(w.highest, min(nowNs, upTo))
+		}
+	}
+	for _, region := range slices.Sorted(maps.Keys(w.Imported)) {
+		if _, live := least[region]; !live {
+			w.raise(region, min(nowNs, w.Imported[region]))
+		}
+	}
+	m.ns = w.highest
+	for _, region := range slices.Sorted(maps.Keys(w.regions)) {
+		m.regions = append(m.regions, rules.RegionMark{Region: region, Watermark: rules.Instant(w.regions[region])})
+	}
+	return m
+}
+
+// orSilent is what is promised where no server is live: all have had their time.
+func orSilent(least, nowNs int64, silence time.Duration) int64 {
+	if least == math.MaxInt64 {
+		return nowNs - int64(silence)
+	}
+	return least
+}
+
+func (w *watermarks) raise(region string, ns int64) {
+	if before, known := w.regions[region]; !known || ns > before {
+		w.regions[region] = ns
+	}
 }
 
 func watermarksPath(dir string) string { return filepath.Join(dir, "watermarks.json") }
 
-func loadWatermarks(dir string) (watermarks, error) {
-	w := watermarks{Servers: map[string]report{}}
+func loadWatermarks(dir string, now time.Time) (watermarks, error) {
+	w := watermarks{
+		Servers: map[string]report{}, Imported: map[string]int64{},
+		started: now.UnixNano(), highest: math.MinInt64, regions: map[string]int64{},
+	}
 	b, err := os.ReadFile(watermarksPath(dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return w, nil
@@ -84,9 +176,6 @@ func loadWatermarks(dir string) (watermarks, error) {
 	}
 	if err != nil {
 		return w, fmt.Errorf("read watermarks: %w", err)
-	}
-	if w.Servers == nil {
-		w.Servers = map[string]report{}
 	}
 	return w, nil
 }

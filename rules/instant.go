@@ -1,9 +1,11 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -20,21 +22,41 @@ const (
 // Never is later than any instant of an event.
 const Never Instant = math.MaxInt64
 
-// ParseInstant reads an RFC 3339 time with at most nine decimals. The error names
-// the text; an instant outside MinInstant and MaxInstant is refused, because its
-// nanoseconds would wrap silently further on.
+//nolint:gochecknoglobals // errors that callers branch on
+var (
+	ErrInstantForm  = errors.New("is not an RFC 3339 time such as 2026-11-21T07:00:00.123456789Z")
+	ErrInstantYears = errors.New("is outside the years 2000 to 2199")
+)
+
+// maxDecimals is how many decimals of a second an Instant holds.
+const maxDecimals = 9
+
+// ParseInstant reads an RFC 3339 time, strictly: two digits for the hour, a point
+// before at most nine decimals. What follows the text in an error is one of
+// ErrInstantForm and ErrInstantYears: an instant outside MinInstant and MaxInstant is
+// refused, because its nanoseconds would wrap silently further on.
 func ParseInstant(text string) (Instant, error) {
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return 0, fmt.Errorf("%q is not an RFC 3339 time such as 2026-11-21T07:00:00Z", text)
+	// time.Parse also takes one digit for the hour, a comma, and any number of decimals.
+	const hourEnds = len("2006-01-02T15")
+	strict := len(text) > hourEnds && text[hourEnds] == ':' && !strings.Contains(text, ",")
+	if _, after, found := strings.Cut(text, "."); found {
+		strict = strict && len(after)-len(strings.TrimLeft(after, "0123456789")) <= maxDecimals
 	}
-	return InstantOf(t)
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || !strict {
+		return 0, fmt.Errorf("%q %w", text, ErrInstantForm)
+	}
+	i, err := InstantOf(t)
+	if err != nil {
+		return 0, fmt.Errorf("%q %w", text, ErrInstantYears)
+	}
+	return i, nil
 }
 
 // InstantOf converts a time, refusing years that an event cannot have.
 func InstantOf(t time.Time) (Instant, error) {
 	if s := t.Unix(); s < int64(MinInstant/1e9) || s >= int64(MaxInstant/1e9) {
-		return 0, fmt.Errorf("%s is outside the years 2000 to 2199", t.UTC().Format(time.RFC3339))
+		return 0, fmt.Errorf("%s %w", t.UTC().Format(time.RFC3339), ErrInstantYears)
 	}
 	return Instant(t.UnixNano()), nil
 }

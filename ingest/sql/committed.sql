@@ -1,5 +1,6 @@
--- committed: the highest offset and watermark a node has published; zeros if none.
--- Parameter: node.
-SELECT max(offset), max(watermark_ns)
+-- committed: a node's word; no row if it has said nothing. Parameter: node.
+SELECT published, offset, watermark_ns, regions, silent
 FROM progress
 WHERE node = {node:String}
+ORDER BY published DESC
+LIMIT 1

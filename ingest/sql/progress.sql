@@ -1,16 +1,21 @@
--- progress: how far each node has come, appended to only. A reader takes the
--- greatest offset and the greatest watermark of a node, and lagging from its row
--- with the greatest published_ns.
+-- progress: a node's word, appended to only: how far it has come, and what it
+-- promises. The row with the highest published is the word, whole; columns of
+-- several rows are never mixed.
 CREATE TABLE IF NOT EXISTS progress
 (
     node LowCardinality(String),
-    offset UInt64,
-    watermark_ns Int64,
-    lagging Array(String),
-    published_ns Int64
+    published UInt64, -- running number of the node's rows
+    at_ns Int64, -- the node's clock
+    offset UInt64, -- everything up to it is in the log
+    watermark_ns Int64, -- what gets a later offset cannot have happened before
+    regions Array(Tuple(region String, watermark_ns Int64)),
+    silent Array(Tuple(server String, watermark_ns Int64, since_ns Int64)), -- no longer waited for
+    lost Array(Tuple(first UInt64, last UInt64)), -- offsets that are gone for good
+    void Array(Tuple(first UInt64, last UInt64)), -- offsets in which nothing was acknowledged
+    life String -- of the engine under which offset was counted; '' is believed
 )
 ENGINE = MergeTree
-ORDER BY (node, offset)
+ORDER BY (node, published)
 SETTINGS
     non_replicated_deduplication_window = 0,
     fsync_after_insert = 1,
