@@ -285,3 +285,6 @@ func lower(ends []span, start, end int, event func(int) *told) {
 		}
 	}
 }
+
+// Alone returns the run without its events, of a claim that is compared with nobody's.
+func (run Run) Alone() Run { return Run{Claim: run.Claim} }

@@ -207,6 +207,23 @@ func (e *Entry) seal(cut uint64, n int) {
 	e.ID = e.Digest()
 }
 
+// Subject returns whom the entry names; "" is nobody, or several.
+func (e *Entry) Subject() string {
+	switch {
+	case e.Award != nil:
+		return e.Award.Claim.Subject
+	case e.Prize != nil:
+		return e.Prize.Subject
+	case e.Allocation != nil:
+		return e.Allocation.Player
+	case e.Correction != nil:
+		return e.Correction.Subject
+	case e.Compensation != nil:
+		return e.Compensation.Subject
+	}
+	return ""
+}
+
 // Digest returns what the entry's ID must be: "sha256:" and a digest of all the rest.
 func (e *Entry) Digest() string {
 	plain := *e

@@ -90,6 +90,13 @@ func Place(runs []*Run, n Amount, places int, tie string, draw Draw) []Placement
 
 // place is Place where only the first so many places are drawn for.
 func place(runs []*Run, n Amount, places int, tie string, draw Draw, drawnFor int) []Placement {
+	placed, _ := placeUntil(runs, n, places, tie, draw, drawnFor)
+	return placed
+}
+
+// placeUntil also returns the greatest latest end of all candidates of these places:
+// who begins after that, and the slack of the clocks, has no part in them.
+func placeUntil(runs []*Run, n Amount, places int, tie string, draw Draw, drawnFor int) ([]Placement, Instant) {
 	f := newField(runs, n)
 	var placed []Placement
 	reach, drawn := Instant(-Never), false
@@ -128,7 +135,7 @@ func place(runs []*Run, n Amount, places int, tie string, draw Draw, drawnFor in
 		f.remove(slices.Clone(taken))
 		reach = layer
 	}
-	return placed
+	return placed, reach
 }
 
 // String is for tests that fail.
@@ -210,10 +217,16 @@ func slack(runs []*Run) Instant {
 			}
 			d = drift{max(d.mostE, ev.e-ev.at), min(d.leastE, ev.e-ev.at), min(d.leastL, ev.l-ev.at)}
 			drifts[ev.server] = d
-			worst = max(worst, 2*(d.mostE-d.leastL), d.mostE-d.leastE)
+			worst = max(worst, Slack(d.mostE, d.leastE, d.leastL))
 		}
 	}
 	return worst
+}
+
+// Slack returns what slack is for one server, of which the earliest end of an event is
+// at most and at least so much after its stamp, and the latest end at least so much.
+func Slack(mostE, leastE, leastL Instant) Instant {
+	return max(0, 2*(mostE-leastL), mostE-leastE)
 }
 
 // first returns the one that is left and ends first; false if none is left.

@@ -1,6 +1,9 @@
 package rules
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -267,6 +270,44 @@ func (r *Rule) Amount(e *Event) (Amount, bool) {
 		return Whole(1), true
 	}
 	return Whole(e.Count), true
+}
+
+// TallyKey names what a rule counts, whatever it gives for it: rules of one key add up
+// alike. It is a digest of conditions, subject, scope, measure, window and threshold.
+func (r *Rule) TallyKey() uint64 {
+	h := sha256.New()
+	for _, s := range []string{r.Subject, r.Scope, string(r.Measure.Kind), r.Measure.Key, string(r.Window.Every), r.Window.Cron} {
+		hashText(h, s)
+	}
+	for _, n := range []int64{int64(r.Window.Fixed.Opens), int64(r.Window.Fixed.Closes), r.Threshold, int64(len(r.When))} {
+		hashNumber(h, uint64(n))
+	}
+	for _, c := range r.When {
+		hashText(h, c.Key)
+		for _, list := range [][]string{c.AnyOf, c.Not} {
+			hashNumber(h, uint64(len(list)))
+			for _, s := range list {
+				hashText(h, s)
+			}
+		}
+		for _, bound := range []*float64{c.Gte, c.Lte} {
+			hashNumber(h, uint64(len(fmt.Sprint(bound != nil))))
+			if bound != nil {
+				hashNumber(h, math.Float64bits(*bound))
+			}
+		}
+	}
+	return binary.LittleEndian.Uint64(h.Sum(nil))
+}
+
+// TallyKeys returns the keys of the rules in decimal, sorted, each once.
+func (s *Ruleset) TallyKeys() []string {
+	var keys []string
+	for i := range s.Rules {
+		keys = append(keys, strconv.FormatUint(s.Rules[i].TallyKey(), 10))
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
 }
 
 // MaxSummand is the largest number that one event adds to a sum.

@@ -33,6 +33,9 @@ type Decision struct {
 	Entries []Entry
 	// Again says that the next cut, at once, has more to decide.
 	Again Again
+	// Waits says that the next hour or late cut must look at the contest even if nothing
+	// new comes: an award is held, a board is not closed, an attempt waits in line.
+	Waits bool
 }
 
 // MaxEntries bounds the entries of one cut, the one that ends it aside; a single
@@ -70,14 +73,14 @@ func (c Contest) Open(st *Standing, m Moment) bool {
 	return m.Before == 0 || c.Rule.Kind == Sale || c.OpenUntil() > m.Before || st.Holds()
 }
 
-// Unfinished reports whether the cut leaves something in the contest waiting, of
-// which the next hour or late cut must be asked again although nothing new may come.
-func (c Contest) Unfinished(st *Standing, m Moment) bool {
+// MayWait reports whether something in the contest may wait for a later cut, as far as
+// its standing tells: what Decision.Waits says exactly, after a start.
+func (c Contest) MayWait(st *Standing) bool {
 	switch c.Rule.Kind {
 	case Leaderboard:
 		return st.board == nil && !c.Window.Forever()
 	case Sale:
-		return true
+		return c.Rule.Hold > 0 || c.Rule.Draws()
 	}
 	return st.Holds()
 }

@@ -10,7 +10,7 @@ import (
 // most Hold after its end, and corrects it when later evidence changes a line.
 func (c Contest) settleBoard(ev Evidence, st *Standing, m Moment) Decision {
 	if c.Window.Forever() || c.Window.Closes > m.Cut.Through {
-		return Decision{}
+		return Decision{Waits: !c.Window.Forever()}
 	}
 	lines := c.Rule.Rank(ev.Scores)
 	e := c.entry(KindBoard)
@@ -19,7 +19,7 @@ func (c Contest) settleBoard(ev Evidence, st *Standing, m Moment) Decision {
 		regions := boardRegions(lines, ev.Scores)
 		closed := m.Cut.Unseen(c.Scope, regions) >= c.Window.Closes
 		if len(lines) == 0 || !closed && !m.over(c.Window.Closes.Add(c.Rule.Hold)) {
-			return Decision{}
+			return Decision{Waits: true}
 		}
 		if !closed {
 			e.Board.Lacking = m.Cut.WaitsFor(c.Scope, regions, c.Window.Closes-1)

@@ -60,8 +60,22 @@ func (c Contest) settleFirst(ev Evidence, st *Standing, m Moment) Decision {
 			d.Entries = append(d.Entries, g.place(p)...)
 		}
 	}
-	d.Again = g.again
+	d.Again, d.Waits = g.again, g.waits
 	return d
+}
+
+// Reach says whether runs are enough to decide the contest from, of a world_first: it
+// returns the greatest latest end of all who stand for its places and as runners-up,
+// and whether there are so many. Who begins after that, and the slack of the clocks,
+// changes nothing.
+func (c Contest) Reach(runs []Run, secret string) (Instant, bool) {
+	some := make([]*Run, len(runs))
+	for i := range runs {
+		some[i] = &runs[i]
+	}
+	wanted := c.Rule.Places + runnersUp
+	placed, reach := placeUntil(some, Whole(c.Rule.Threshold), wanted, c.Rule.Tie, c.draw(secret), c.Rule.Places)
+	return reach, len(placed) >= wanted
 }
 
 // order places the runs; beyond the rule's own places nothing is drawn.
@@ -214,6 +228,7 @@ type giving struct {
 	bound   Instant
 	regions []string
 	again   Again
+	waits   bool
 }
 
 // place returns the entries of a placement: the award, given or held, if that says
@@ -234,6 +249,7 @@ func (g *giving) place(p Placement) []Entry {
 		if given {
 			g.again = AgainDraw
 		}
+		g.waits = true
 		return nil // until the seed is committed to nobody knows
 	}
 	if given {
@@ -242,6 +258,7 @@ func (g *giving) place(p Placement) []Entry {
 		}
 		return append(g.give(&e, g.st, g.wrong), e)
 	}
+	g.waits = true
 	if current != nil && current.Award.State == Held && current.Award.Claim == p.Run.Claim && current.Award.Tied == p.Tied {
 		return nil
 	}

@@ -28,6 +28,7 @@ func (c Contest) settleSale(ev Evidence, st *Standing, m Moment) Decision {
 	s.unseen = m.Cut.Unseen(c.Scope, attemptRegions(attempts))
 	d.Entries = append(d.Entries, s.standing(attempts)...)
 	if c.Rule.Queue == QueueLottery && !s.drawing() {
+		d.Waits = true
 		return d
 	}
 	serving := true
@@ -38,6 +39,7 @@ func (c Contest) settleSale(ev Evidence, st *Standing, m Moment) Decision {
 				d.Again, serving = AgainDraw, false
 			}
 			if serving = serving && s.due(w); !serving {
+				d.Waits = true
 				continue
 			}
 		}

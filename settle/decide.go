@@ -1,23 +1,29 @@
 package settle
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
 	"photofinish/rules"
-	"photofinish/settle/evidence"
+	"photofinish/rules/hour"
 )
 
-// load reads the state of the last settled cut, once in the life of a settler.
+// load reads the state of the last settled cut, once in the life of a settler, and the
+// cut that was recorded after it, if that is not settled.
 func (s *Settler) load(ctx context.Context) error {
-	if s.state != nil {
-		return nil
-	}
 	last, err := s.ledger.Last(ctx)
 	if err != nil {
 		return err
 	}
-	s.state = &state{last: last.Cut, lastID: last.ID, again: last.Again}
+	s.next = last.Next
+	if s.state != nil && s.state.last.Number == last.Cut.Number {
+		return nil
+	}
+	s.state = &state{last: last.Cut, lastID: last.ID}
+	if last.Settled != nil {
+		s.state.end = *last.Settled
+	}
 	return nil
 }
 
@@ -37,107 +43,217 @@ func (s *Settler) use(ctx context.Context, set *rules.Ruleset) error {
 	if st.last.Number == 0 {
 		return nil
 	}
-	// A power cut may have taken what the last cuts carried forward: it is done again.
-	if err := s.evidence.Resume(ctx, set, &st.last, s.ledger); err != nil {
-		return err
+	before := rules.Cut{}
+	if st.last.Number > 1 {
+		cuts, err := s.ledger.Cuts(ctx, st.last.Number-1, st.last.Number-1)
+		if err != nil {
+			return err
+		}
+		before = cuts[0]
 	}
-	known, err := s.evidence.Contests(ctx, set, &st.last)
-	if err != nil {
+	if err := s.evidence.Resume(ctx, set, &before, &st.last, st.end.Rules); err != nil {
 		return err
 	}
 	changed := set.Digest != st.last.Ruleset
+	known, err := s.evidence.Contests(ctx, set, &st.last, changed || st.end.Again == rules.AgainRest)
+	if err != nil {
+		return err
+	}
 	m := rules.Moment{Cut: &st.last, Before: st.last.AsOf}
 	for _, c := range known {
 		k := st.contest(c)
-		k.due = changed && c.Open(&k.standing, m) || c.Unfinished(&k.standing, m)
+		if changed && c.Open(&k.standing, m) || c.MayWait(&k.standing) || st.end.Again != "" {
+			k.due, k.since = true, 1
+		}
+	}
+	for _, k := range st.contests { // order free: each alone
+		k.due = k.due || k.MayWait(&k.standing)
 	}
 	return nil
 }
 
+// plan returns the next thing to do.
+func (s *Settler) plan(ctx context.Context, set *rules.Ruleset, now hour.Now, progress hour.Progress) (hour.Plan, error) {
+	last := hour.Last{Cut: s.state.last, SettledID: s.state.lastID, Again: s.state.end.Again}
+	if s.next != nil {
+		last = hour.Last{Cut: *s.next, Unsettled: true}
+	}
+	closed, err := s.ledger.Clock(ctx)
+	if err != nil {
+		return hour.Plan{}, err
+	}
+	return s.cfg.Hour.Next(now, last, progress, s.evidence.Log(ctx), closed, set.Digest)
+}
+
 // decide returns the sealed entries of the cut: conflicts, then what is decided of each
 // contest in the order of the ruleset, then commitments.
-func (s *Settler) decide(ctx context.Context, cut *rules.Cut, set *rules.Ruleset) (entries []rules.Entry, left []*contest, err error) {
+func (s *Settler) decide(ctx context.Context, cut *rules.Cut, set *rules.Ruleset) ([]rules.Entry, error) {
 	st := s.state
 	if err := s.use(ctx, set); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	taken, err := s.evidence.Take(ctx, set, &st.last, cut)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	// A crash here leaves what the cut's slice adds to the tallies, keyed by the cut: the
 	// next run takes the same in again.
 	if err := s.stop(StepTaken); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	secret, err := s.drawSecret(ctx, set)
-	if err != nil {
-		return nil, nil, err
-	}
-	m := rules.Moment{Cut: cut, Before: st.last.AsOf}
-	settled := rules.Settled{
+	d := deciding{Settler: s, cut: cut, m: rules.Moment{Cut: cut, Before: st.last.AsOf}, settled: rules.Settled{
 		Previous: st.lastID, Record: cut.Digest(), Events: taken.Events, Late: taken.Late, Behind: taken.Behind, Refused: taken.Refused,
+		Rules: set.TallyKeys(),
+	}}
+	if d.secret, err = s.drawSecret(ctx, set); err != nil {
+		return nil, err
 	}
-	if settled.TooLate, err = s.touch(ctx, cut, taken, m); err != nil {
-		return nil, nil, err
+	if err := d.touch(ctx, taken.Contests); err != nil {
+		return nil, err
 	}
 	for i := range taken.Conflicts {
-		entries = append(entries, rules.Entry{Kind: rules.KindConflict, Conflict: &taken.Conflicts[i]})
+		d.entries = append(d.entries, rules.Entry{Kind: rules.KindConflict, Conflict: &taken.Conflicts[i]})
 	}
-	found := len(entries)
-	due := st.due()
-	for i, c := range due {
-		ev, err := s.evidenceOf(ctx, c, cut, m, secret)
-		if err != nil {
-			return nil, nil, err
-		}
-		d := c.Settle(ev, &c.standing, m, rules.MaxEntries-len(entries))
-		if len(entries) > found && len(entries)+len(d.Entries) > rules.MaxEntries {
-			settled.Again, left = rules.AgainRest, due[i:]
-			break
-		}
-		entries = append(entries, d.Entries...)
-		if d.Again == rules.AgainRest {
-			settled.Again, left = d.Again, due[i:]
-			break
-		}
-		if d.Again != "" {
-			settled.Again = d.Again
-		}
+	if err := d.contests(ctx); err != nil {
+		return nil, err
 	}
 	committed := func(c rules.Contest) bool {
-		return st.committed(c) || slices.ContainsFunc(entries, func(e rules.Entry) bool {
+		return st.committed(c) || slices.ContainsFunc(d.entries, func(e rules.Entry) bool {
 			return e.Kind == rules.KindCommitment && e.Rule == c.Rule.ID && e.Scope == c.Scope && e.Window == c.Window
 		})
 	}
-	entries = append(entries, rules.OpenCommitments(set, secret, cut, committed)...)
-	return rules.Seal(cut.Number, entries, settled), left, nil
+	d.entries = append(d.entries, rules.OpenCommitments(set, d.secret, cut, committed)...)
+	return rules.Seal(cut.Number, d.entries, d.settled), nil
+}
+
+// deciding is a cut being decided.
+type deciding struct {
+	*Settler
+	cut     *rules.Cut
+	m       rules.Moment
+	secret  string
+	entries []rules.Entry
+	settled rules.Settled
 }
 
 // touch marks the contests that the slice touches as due, and counts the events that
 // are new in contests which nothing changes any more.
-func (s *Settler) touch(ctx context.Context, cut *rules.Cut, taken evidence.Taken, m rules.Moment) (tooLate uint64, err error) {
+func (d *deciding) touch(ctx context.Context, touched []rules.Contest) error {
 	var closed []rules.Contest
-	for _, c := range taken.Contests {
-		known := s.state.contest(c)
-		if c.Rule.Kind == rules.Sale || !c.Open(&known.standing, m) {
+	for _, c := range touched {
+		known := d.state.contest(c)
+		if c.Rule.Kind == rules.Sale || !c.Open(&known.standing, d.m) {
 			closed = append(closed, c)
 		}
-		known.due = true
+		if known.due = true; known.since == 0 {
+			known.since = d.cut.Number
+		}
 	}
 	if len(closed) == 0 {
-		return 0, nil
+		return nil
 	}
-	fresh, err := s.evidence.Fresh(ctx, closed, &s.state.last, cut)
+	fresh, err := d.evidence.Fresh(ctx, closed, &d.state.last, d.cut)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for i, c := range closed {
 		for j := range fresh[i] {
-			if c.TooLate(&fresh[i][j], &s.state.contest(c).standing, m) {
-				tooLate++
+			if c.TooLate(&fresh[i][j], &d.state.contest(c).standing, d.m) {
+				d.settled.TooLate++
 			}
 		}
 	}
-	return tooLate, nil
+	return nil
 }
+
+// contests decides the contests that are due, until the cut is full.
+func (d *deciding) contests(ctx context.Context) error {
+	found := len(d.entries)
+	due := d.state.due(d.cut)
+	evidence, err := d.evidenceOf(ctx, due)
+	if err != nil {
+		return err
+	}
+	for i, c := range due {
+		said := c.Settle(evidence[i], &c.standing, d.m, rules.MaxEntries-len(d.entries))
+		if len(d.entries) > found && len(d.entries)+len(said.Entries) > rules.MaxEntries {
+			d.settled.Again = rules.AgainRest // this one and those after it stay due
+			return nil
+		}
+		d.entries = append(d.entries, said.Entries...)
+		if said.Again != "" {
+			d.settled.Again = said.Again
+		}
+		if said.Again == rules.AgainRest {
+			return nil
+		}
+		c.due, c.since = said.Waits, 0
+	}
+	return nil
+}
+
+// evidenceOf reads what the contests are decided from, in their order.
+func (d *deciding) evidenceOf(ctx context.Context, due []*contest) ([]rules.Evidence, error) {
+	all := make([]rules.Evidence, len(due))
+	latest := rules.Instant(-rules.Never)
+	asked := make([]rules.Contest, len(due))
+	for i, c := range due {
+		ev := &all[i]
+		ev.Secret, ev.Beyond, asked[i] = d.secret, rules.Never, c.Contest
+		since := cmp.Or(c.since, d.cut.Number)
+		var err error
+		switch c.Rule.Kind {
+		case rules.Leaderboard:
+			ev.Scores, err = d.evidence.Scores(ctx, c.Contest, d.cut)
+		case rules.Sale:
+			ev.Attempts, err = d.evidence.Attempts(ctx, c.Contest, since, d.cut)
+		case rules.Achievement:
+			ev.Runs, err = d.evidence.Runs(ctx, c.Contest, since, d.cut, d.secret)
+			if err == nil {
+				err = d.standings(ctx, c, ev.Runs)
+			}
+		default:
+			ev.Runs, err = d.evidence.Runs(ctx, c.Contest, since, d.cut, d.secret)
+			for j := range ev.Runs {
+				latest = max(latest, ev.Runs[j].Latest)
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if latest == -rules.Never {
+		return all, nil
+	}
+	beyond, err := d.evidence.Beyond(ctx, asked, d.cut, latest)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		all[i].Beyond = beyond[i]
+	}
+	return all, nil
+}
+
+// standings reads what the ledger says of the subjects of an achievement, of whom the
+// state knows nothing.
+func (d *deciding) standings(ctx context.Context, c *contest, runs []rules.Run) error {
+	c.standing = rules.Standing{}
+	subjects := make([]string, len(runs))
+	for i := range runs {
+		subjects[i] = runs[i].Subject
+	}
+	for some := range slices.Chunk(subjects, subjectsPerQuery) {
+		entries, err := d.ledger.Contest(ctx, c.ID(), some)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			c.standing.Apply(e)
+		}
+	}
+	return nil
+}
+
+// subjectsPerQuery bounds how many subjects one query names.
+const subjectsPerQuery = 1000

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"reflect"
+	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
@@ -54,7 +54,8 @@ type Settler struct {
 	evidence *evidence.Reader
 	log      *slog.Logger
 	cfg      Config
-	state    *state // of the last settled cut; nil: to be read
+	state    *state     // of the last settled cut; nil: to be read
+	next     *rules.Cut // recorded after it and not settled; nil: there is none
 }
 
 // New returns a settler on tables that Migrate made. It does no I/O.
@@ -62,7 +63,8 @@ func New(conn driver.Conn, log *slog.Logger, cfg Config) (*Settler, error) {
 	if err := cfg.Hour.Validate(); err != nil {
 		return nil, fmt.Errorf("settle: %w", err)
 	}
-	return &Settler{ledger: ledger.New(conn), evidence: evidence.New(conn), log: log, cfg: cfg}, nil
+	store := ledger.New(conn)
+	return &Settler{ledger: store, evidence: evidence.New(conn, store.CutOf), log: log, cfg: cfg}, nil
 }
 
 // Migrate creates the tables that a settlement owns and are not there yet. It may run
@@ -116,11 +118,11 @@ func (s *Settler) run(ctx context.Context, set *rules.Ruleset, now hour.Now) (Re
 	if err := s.stop(StepRuleset); err != nil {
 		return result, err
 	}
-	progress, err := s.ledger.Progress(ctx)
-	if err != nil {
+	if err := s.load(ctx); err != nil {
 		return result, err
 	}
-	if err := s.load(ctx); err != nil {
+	progress, err := s.ledger.Progress(ctx, &s.state.last)
+	if err != nil {
 		return result, err
 	}
 	for {
@@ -130,7 +132,7 @@ func (s *Settler) run(ctx context.Context, set *rules.Ruleset, now hour.Now) (Re
 		}
 		result.warn(plan.Warnings)
 		if plan.Cut == nil {
-			last := s.state.last
+			last := &s.state.last
 			result.NewRules = last.Number > 0 && last.Ruleset != set.Digest
 			return result, nil
 		}
@@ -160,8 +162,9 @@ func (s *Settler) close(ctx context.Context, plan hour.Plan, set *rules.Ruleset,
 		if recorded, err = s.ledger.Propose(ctx, plan.Cut); err != nil {
 			return err
 		}
-		if !reflect.DeepEqual(recorded, *plan.Cut) {
+		if recorded.Digest() != plan.Cut.Digest() {
 			s.log.InfoContext(ctx, "another settler recorded the cut", "cut", recorded.Number)
+			plan.Resume = true
 		}
 	}
 	// A crash here leaves a cut without entries: the next run finishes it first.
@@ -174,6 +177,9 @@ func (s *Settler) close(ctx context.Context, plan hour.Plan, set *rules.Ruleset,
 			return err
 		}
 		set = named
+	}
+	if err := s.whole(ctx, &recorded, plan.Resume); err != nil {
+		return err
 	}
 	entries, err := s.settle(ctx, &recorded, set)
 	if err != nil {
@@ -216,7 +222,8 @@ func (s *Settler) settle(ctx context.Context, cut *rules.Cut, set *rules.Ruleset
 	if err := s.stop(StepAppend); err != nil {
 		return nil, err
 	}
-	s.state.settled(cut, entries)
+	s.state.advance(cut, entries)
+	s.next = nil
 	return entries, nil
 }
 
@@ -234,6 +241,26 @@ func (s *Settler) drawSecret(ctx context.Context, set *rules.Ruleset) (string, e
 		}
 	}
 	return "", nil
+}
+
+// whole refuses a recorded cut of which rows are missing: what it decides from must be
+// there. A plan has looked for that before it is recorded.
+func (s *Settler) whole(ctx context.Context, cut *rules.Cut, resumed bool) error {
+	if !resumed {
+		return nil
+	}
+	log := s.evidence.Log(ctx)
+	for _, l := range cut.Nodes {
+		hole, found, err := log.Hole(l.Node, s.state.last.Offset(l.Node), l.Offset, slices.Concat(l.Lost, l.Void))
+		if err != nil {
+			return err
+		}
+		if found {
+			return fmt.Errorf("settle cut %d: %w: offsets %d to %d of node %s; start that node, or import there once more, and its spool sends them again",
+				cut.Number, ErrHoles, hole.First, hole.Last, l.Node)
+		}
+	}
+	return nil
 }
 
 // ErrHoles says that rows of a recorded cut are missing in the merged log.

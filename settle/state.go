@@ -12,10 +12,9 @@ import (
 // follows from the ledger alone: a settler that resumes builds the state that the one
 // that died had.
 type state struct {
-	last     rules.Cut // the last settled one; zero: none
-	lastID   string    // of its settled entry
-	again    rules.Again
-	restFrom uint64 // the first cut of those whose touched contests were left over; 0: none
+	last     rules.Cut     // the last settled one; zero: none
+	lastID   string        // of its settled entry
+	end      rules.Settled // how it ended
 	set      *rules.Ruleset
 	contests map[rules.ContestID]*contest
 }
@@ -25,7 +24,8 @@ type state struct {
 type contest struct {
 	rules.Contest
 	standing rules.Standing
-	due      bool // the next cut must look at it
+	due      bool   // the next cut must look at it
+	since    uint64 // the first cut whose touches it has not been settled with; 0: none
 }
 
 // use makes set the ruleset of the next cuts and takes over the entries that the
@@ -61,9 +61,9 @@ func (s *state) committed(c rules.Contest) bool {
 	return known != nil && known.standing.Commitment() != nil
 }
 
-// due returns the contests that the next cut must look at, in the order of the
-// ruleset, then by window and scope.
-func (s *state) due() []*contest {
+// due returns the contests that a cut must look at, in the order of the ruleset, then
+// by window and scope. Of a board nothing is decided before its window is over.
+func (s *state) due(cut *rules.Cut) []*contest {
 	order := map[string]int{}
 	for i := range s.set.Rules {
 		order[s.set.Rules[i].ID] = i
@@ -71,18 +71,16 @@ func (s *state) due() []*contest {
 	due := slices.SortedFunc(maps.Values(s.contests), func(a, b *contest) int {
 		return cmp.Or(cmp.Compare(order[a.Rule.ID], order[b.Rule.ID]), a.Compare(b.Contest))
 	})
-	return slices.DeleteFunc(due, func(c *contest) bool { return !c.due })
+	return slices.DeleteFunc(due, func(c *contest) bool {
+		return !c.due || c.Rule.Kind == rules.Leaderboard && (c.Window.Forever() || c.Window.Closes > cut.Through)
+	})
 }
 
-// settled moves the state on to the cut. left are the contests that it did not come to.
-func (s *state) settled(cut *rules.Cut, entries []rules.Entry, left []*contest) {
-	m := rules.Moment{Cut: cut, Before: s.last.AsOf}
+// advance moves the state on to the cut that was settled.
+func (s *state) advance(cut *rules.Cut, entries []rules.Entry) {
 	s.apply(entries)
 	end := entries[len(entries)-1]
-	s.last, s.lastID, s.again = *cut, end.ID, end.Settled.Again
-	for _, c := range s.due() {
-		c.due = c.Unfinished(&c.standing, m) || slices.Contains(left, c)
-	}
+	s.last, s.lastID, s.end = *cut, end.ID, *end.Settled
 	next := rules.Moment{Cut: cut, Before: cut.AsOf}
 	maps.DeleteFunc(s.contests, func(_ rules.ContestID, c *contest) bool {
 		return !c.due && (c.Rule.Kind == rules.Achievement || !c.Open(&c.standing, next))

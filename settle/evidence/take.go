@@ -1,0 +1,401 @@
+package evidence
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"photofinish/rules"
+)
+
+// Taken is what is new in a cut.
+type Taken struct {
+	Rows      uint64           // of the slice; 0: nothing is new
+	Events    uint64           // identities
+	Late      uint64           // of these, of a time that an earlier cut had settled
+	Behind    []rules.Tally    // see rules.Settled
+	Refused   []rules.Tally    // likewise
+	Conflicts []rules.Conflict // that the cut makes, by (server, ID)
+	Contests  []rules.Contest  // that an event of the slice may count in, in no order
+}
+
+// Take takes in what is new in a cut that follows prev. It writes what that adds to
+// the tallies, keyed by the cut, and may be repeated.
+func (r *Reader) Take(ctx context.Context, set *rules.Ruleset, prev, cut *rules.Cut) (Taken, error) {
+	var t Taken
+	var err error
+	if t.Rows, t.Behind, err = r.arrived(ctx, prev, cut); err != nil || t.Rows == 0 {
+		return t, err
+	}
+	if err := r.identities(ctx, prev, cut, &t); err != nil {
+		return t, err
+	}
+	if t.Refused, err = r.refused(ctx, set, prev, cut); err != nil {
+		return t, err
+	}
+	if err := r.carry(ctx, set, prev, cut); err != nil {
+		return t, err
+	}
+	t.Contests, err = r.touched(ctx, set, cut)
+	return t, err
+}
+
+// Resume carries forward what the last settled cut took in once more, since a power cut
+// may have taken it, and that of rules which it did not cover. It changes nothing where
+// all is there.
+func (r *Reader) Resume(ctx context.Context, set *rules.Ruleset, before, last *rules.Cut, covered []string) error {
+	if err := r.readSlack(ctx); err != nil {
+		return err
+	}
+	fresh := &rules.Ruleset{}
+	known := &rules.Ruleset{}
+	for i := range set.Rules {
+		if slices.Contains(covered, strconv.FormatUint(set.Rules[i].TallyKey(), 10)) {
+			known.Rules = append(known.Rules, set.Rules[i])
+		} else {
+			fresh.Rules = append(fresh.Rules, set.Rules[i])
+		}
+	}
+	if len(known.Rules) > 0 {
+		if err := r.carry(ctx, known, before, last); err != nil {
+			return err
+		}
+	}
+	if len(fresh.Rules) == 0 {
+		return nil
+	}
+	return r.backfill(ctx, fresh, last)
+}
+
+// carry writes the touches, tallies and clocks of a cut.
+func (r *Reader) carry(ctx context.Context, set *rules.Ruleset, prev, cut *rules.Cut) error {
+	q := &query{}
+	opens, err := r.cronOpens(ctx, set, func(q *query) string { return q.slice("instant_ns", prev, cut) })
+	if err != nil {
+		return err
+	}
+	what := fmt.Sprintf("take in what is new in cut %d", cut.Number)
+	insert := "INSERT INTO touches (cut, rule, scope, opens_ns, subject, member, value, amount, earliest_ns)\nSELECT " + q.uint(cut.Number) + ", " +
+		touchesSQL(q, set, opens, q.slice("*", prev, cut))
+	if err := r.exec(ctx, what, insert, q.args); err != nil {
+		return err
+	}
+	// A crash here leaves touches without tallies; the next run writes both again.
+	if err := r.exec(ctx, what, totalsSQL(cut.Number), nil); err != nil {
+		return err
+	}
+	q = &query{}
+	clocks := `INSERT INTO clocks (server, most_e, least_e, least_l)
+SELECT server, max(earliest_ns - at_ns), min(earliest_ns - at_ns), min(latest_ns - at_ns)
+FROM (` + q.slice("server, at_ns, earliest_ns, latest_ns", prev, cut) + `)
+GROUP BY server`
+	if err := r.exec(ctx, what, clocks, q.args); err != nil {
+		return err
+	}
+	return r.readSlack(ctx)
+}
+
+// backfill writes the tallies of rules as of a settled cut, in one pass over the log.
+func (r *Reader) backfill(ctx context.Context, set *rules.Ruleset, cut *rules.Cut) error {
+	all := func(q *query) string { return "SELECT instant_ns FROM event_log WHERE " + q.within(cut) }
+	opens, err := r.cronOpens(ctx, set, all)
+	if err != nil {
+		return err
+	}
+	q := &query{}
+	insert := "INSERT INTO tallies (rule, scope, opens_ns, subject, member, value, total, cut)\nSELECT rule, scope, opens_ns, subject, member, value, amount, " +
+		q.uint(cut.Number) + " FROM (SELECT " + touchesSQL(q, set, opens, "SELECT * FROM event_log WHERE "+q.within(cut)) + ")"
+	return r.exec(ctx, fmt.Sprintf("add up the new rules as of cut %d", cut.Number), insert, q.args)
+}
+
+// totalsSQL adds the touches of a cut to the tallies: a total, never a difference, so
+// that it may be repeated. What is there as of the cut or a later one stays.
+func totalsSQL(cut uint64) string {
+	k := strconv.FormatUint(cut, 10)
+	const key = "rule, scope, opens_ns, subject, member, value"
+	return `INSERT INTO tallies (` + key + `, total, cut)
+SELECT ` + key + `, b.total + d.amount, ` + k + `
+FROM
+(
+    SELECT ` + key + `, max(amount) AS amount
+    FROM touches
+    WHERE cut = ` + k + `
+    GROUP BY ` + key + `
+) AS d
+LEFT JOIN
+(
+    SELECT ` + key + `, argMax(total, cut) AS total, max(cut) AS at_cut
+    FROM tallies
+    WHERE (rule, scope, opens_ns, subject) IN (SELECT rule, scope, opens_ns, subject FROM touches WHERE cut = ` + k + `)
+    GROUP BY ` + key + `
+) AS b USING (` + key + `)
+WHERE b.at_cut < ` + k
+}
+
+// touchesSQL joins to each row the rules it counts for, each key once, and adds up. A
+// rule is known by its number alone, so no text of the ruleset gets into the statement.
+// The array is joined in a query of its own: an alias that is used several times is
+// analyzed as often, and that took longer than reading the events.
+func touchesSQL(q *query, set *rules.Ruleset, opens map[uint64][]int64, rows string) string {
+	var matches, windows, scopes, subjects, members, values, amounts []string
+	done := map[uint64]bool{}
+	for i := range set.Rules {
+		r := &set.Rules[i]
+		key := r.TallyKey()
+		if done[key] {
+			continue
+		}
+		done[key] = true
+		n := "toUInt64(" + strconv.FormatUint(key, 10) + ")"
+		is := "rule = " + n + ", "
+		matched := q.matches(r)
+		if w := r.Window.Fixed; !w.Forever() {
+			matched += " AND " + q.during(w)
+		}
+		matches = append(matches, "if("+matched+", "+n+", 0)")
+		windows = append(windows, is+windowSQL(q, r, opens[key]))
+		scopes = append(scopes, is+scopeSQL(r))
+		subjects = append(subjects, is+r.Subject)
+		member, value := "''", "''"
+		if r.Subject == rules.SubjectGuild {
+			member = "player"
+		}
+		if r.Measure.Kind == rules.MeasureDistinct {
+			value = q.column(r.Measure.Key)
+		}
+		members, values = append(members, is+member), append(values, is+value)
+		amount := q.amount(r.Measure)
+		if slices.ContainsFunc(set.Rules, func(o rules.Rule) bool { return o.Kind == rules.Sale && o.TallyKey() == key }) {
+			amount = "toUInt128(greatest(count, 1))" // whoever asks is in line, whatever for
+		}
+		amounts = append(amounts, is+amount)
+	}
+	pick := func(cases []string, otherwise string) string {
+		return "multiIf(" + strings.Join(cases, ", ") + ", " + otherwise + ")"
+	}
+	// Of a distinct measure a row is a value, however often it was seen.
+	return `rule, scope, opens_ns, subject, member, value, if(value != '', toUInt128(1), sum(one)) AS amount, min(earliest_ns) AS earliest
+FROM
+(
+    SELECT
+        rule,
+        ` + pick(scopes, "''") + ` AS scope,
+        ` + pick(windows, "toInt64(0)") + ` AS opens_ns,
+        ` + pick(subjects, "''") + ` AS subject,
+        ` + pick(members, "''") + ` AS member,
+        ` + pick(values, "''") + ` AS value,
+        ` + pick(amounts, "toUInt128(0)") + ` AS one,
+        earliest_ns
+    FROM
+    (
+        SELECT *, arrayJoin(arrayFilter(n -> n > 0, [` + strings.Join(matches, ",\n            ") + `])) AS rule
+        FROM (` + rows + `)
+    )
+)
+WHERE opens_ns != ` + outside + ` AND one > 0
+GROUP BY rule, scope, opens_ns, subject, member, value`
+}
+
+// outside is the opening of no window.
+const outside = "-1"
+
+func scopeSQL(r *rules.Rule) string {
+	switch r.Scope {
+	case rules.ScopeRegion:
+		return "concat('region:', region)"
+	case rules.ScopeServer:
+		return "concat('server:', server)"
+	}
+	return "'world'"
+}
+
+const (
+	hourNs = 3600 * 1_000_000_000
+	dayNs  = 24 * hourNs
+)
+
+// windowSQL is the opening of the window that an event counts in. Instants are after
+// 1970, so whole numbers are divided as clocks are. Weeks begin on Mondays: 1970-01-01
+// was a Thursday.
+func windowSQL(q *query, r *rules.Rule, opens []int64) string {
+	day, hour := strconv.Itoa(dayNs), strconv.Itoa(hourNs)
+	switch {
+	case r.Window.Every == rules.Hour:
+		return "intDiv(instant_ns, " + hour + ") * " + hour
+	case r.Window.Every == rules.Day:
+		return "intDiv(instant_ns, " + day + ") * " + day
+	case r.Window.Every == rules.Week:
+		return "(intDiv(intDiv(instant_ns, " + day + ") + 3, 7) * 7 - 3) * " + day
+	case r.Window.Every == rules.Month:
+		t := "fromUnixTimestamp64Nano(instant_ns, 'UTC')"
+		return "toInt64(toInt32(makeDate32(toYear(" + t + "), toMonth(" + t + "), 1))) * " + day
+	case r.Window.Schedule != nil:
+		list := q.param("Array(Int64)", opens)
+		return "arrayElement(arrayPushFront(" + list + ", toInt64(" + outside + ")), arrayLastIndex(o -> o <= instant_ns, " + list + ") + 1)"
+	case !r.Window.Fixed.Forever():
+		return "toInt64(" + q.instant(r.Window.Fixed.Opens) + ")"
+	}
+	return "toInt64(0)"
+}
+
+// cronOpens returns the openings of the windows of rules with a schedule that the rows
+// may count in, by key, sorted.
+func (r *Reader) cronOpens(ctx context.Context, set *rules.Ruleset, rows func(*query) string) (map[uint64][]int64, error) {
+	opens := map[uint64][]int64{}
+	if !slices.ContainsFunc(set.Rules, func(r rules.Rule) bool { return r.Window.Schedule != nil }) {
+		return opens, nil
+	}
+	const minuteNs = 60 * 1_000_000_000 // a schedule fires at whole minutes
+	q := &query{}
+	var minutes []int64
+	err := r.each(ctx, "find the windows of what is new", fmt.Sprintf("SELECT DISTINCT intDiv(instant_ns, %d) AS minute FROM (%s) ORDER BY minute", minuteNs, rows(q)),
+		q.args, func(rows driver.Rows) error {
+			var m int64
+			err := rows.Scan(&m)
+			minutes = append(minutes, m)
+			return err
+		})
+	if err != nil {
+		return nil, err
+	}
+	for i := range set.Rules {
+		rule := &set.Rules[i]
+		if rule.Window.Schedule == nil {
+			continue
+		}
+		var list []int64
+		for _, m := range minutes {
+			if w, ok := rule.Window.At(rules.Instant(m * minuteNs)); ok && (len(list) == 0 || list[len(list)-1] != int64(w.Opens)) {
+				list = append(list, int64(w.Opens))
+			}
+		}
+		opens[rule.TallyKey()] = list
+	}
+	return opens, nil
+}
+
+// touched returns the contests that the cut's touches are about.
+func (r *Reader) touched(ctx context.Context, set *rules.Ruleset, cut *rules.Cut) ([]rules.Contest, error) {
+	return r.contests(ctx, set, "SELECT rule, scope, opens_ns FROM touches WHERE cut = "+strconv.FormatUint(cut.Number, 10)+" GROUP BY rule, scope, opens_ns", nil)
+}
+
+// Contests returns the contests of the ruleset that there are tallies of and that the
+// cut leaves open, or that are for ever: achievements aside, which wait for nothing.
+func (r *Reader) Contests(ctx context.Context, set *rules.Ruleset, cut *rules.Cut, achievements bool) ([]rules.Contest, error) {
+	open := []string{"0"}
+	for i := range set.Rules {
+		rule := &set.Rules[i]
+		if rule.Kind == rules.Achievement && !achievements {
+			continue
+		}
+		one := "rule = " + strconv.FormatUint(rule.TallyKey(), 10)
+		if rule.Window != (rules.WindowSpec{}) {
+			// No window is longer than nine years and a day, the longest a schedule can be.
+			last := cut.AsOf.Add(-max(rule.Correct, rule.Hold)) - 9*366*dayNs
+			one += " AND opens_ns >= " + strconv.FormatInt(int64(last), 10)
+		}
+		open = append(open, "("+one+")")
+	}
+	return r.contests(ctx, set, "SELECT rule, scope, opens_ns FROM tallies WHERE "+strings.Join(open, " OR ")+" GROUP BY rule, scope, opens_ns", nil)
+}
+
+func (r *Reader) contests(ctx context.Context, set *rules.Ruleset, statement string, args []any) ([]rules.Contest, error) {
+	byKey := map[uint64][]*rules.Rule{}
+	for i := range set.Rules {
+		byKey[set.Rules[i].TallyKey()] = append(byKey[set.Rules[i].TallyKey()], &set.Rules[i])
+	}
+	var contests []rules.Contest
+	err := r.each(ctx, "find the contests that events count in", statement, args, func(rows driver.Rows) error {
+		var key uint64
+		var scope string
+		var opens int64
+		if err := rows.Scan(&key, &scope, &opens); err != nil {
+			return err
+		}
+		for _, rule := range byKey[key] {
+			if w, ok := rule.Window.At(rules.Instant(opens)); ok {
+				contests = append(contests, rules.Contest{Rule: rule, Scope: rules.Scope(scope), Window: w})
+			}
+		}
+		return nil
+	})
+	return contests, err
+}
+
+// readSlack reads how far the estimates of clocks can contradict a server's own order.
+func (r *Reader) readSlack(ctx context.Context) error {
+	r.slack = 0
+	return r.each(ctx, "read the clocks", "SELECT max(most_e), min(least_e), min(least_l) FROM clocks GROUP BY server", nil, func(rows driver.Rows) error {
+		var mostE, leastE, leastL int64
+		err := rows.Scan(&mostE, &leastE, &leastL)
+		r.slack = max(r.slack, rules.Slack(rules.Instant(mostE), rules.Instant(leastE), rules.Instant(leastL)))
+		return err
+	})
+}
+
+// arrived counts the rows of the slice, and those of each node that its watermark in
+// the cut before had passed.
+func (r *Reader) arrived(ctx context.Context, prev, cut *rules.Cut) (rows uint64, behind []rules.Tally, err error) {
+	q := &query{}
+	marks := []string{}
+	for i := range prev.Nodes {
+		l := &prev.Nodes[i]
+		marks = append(marks, "node = "+q.text(l.Node)+", offset > "+q.uint(l.Offset)+" AND earliest_ns < "+q.instant(l.Watermark))
+	}
+	late := "0"
+	if len(marks) > 0 {
+		late = "multiIf(" + strings.Join(marks, ", ") + ", 0)"
+	}
+	statement := "SELECT toString(node), count(), uniqExactIf(offset, " + late + ") FROM (" + q.slice("node, offset, earliest_ns", prev, cut) + ") GROUP BY node ORDER BY node"
+	err = r.each(ctx, fmt.Sprintf("count what arrived for cut %d", cut.Number), statement, q.args, func(r driver.Rows) error {
+		var node string
+		var n, b uint64
+		err := r.Scan(&node, &n, &b)
+		if rows += n; b > 0 {
+			behind = append(behind, rules.Tally{Name: node, Count: b})
+		}
+		return err
+	})
+	return rows, behind, err
+}
+
+// refused counts the identities whose amount each rule cannot read, by rule.
+func (r *Reader) refused(ctx context.Context, set *rules.Ruleset, prev, cut *rules.Cut) ([]rules.Tally, error) {
+	var refused []rules.Tally
+	for i := range set.Rules {
+		rule := &set.Rules[i]
+		if rule.Measure.Kind != rules.MeasureSum {
+			continue
+		}
+		// Rules count by content and window; where the number itself is a condition or the
+		// window comes from a schedule, rules has the last word.
+		q := &query{}
+		statement := "SELECT " + recordColumns + " FROM (" + q.slice("*", prev, cut) + ") WHERE " + q.matches(rule) + " AND NOT " + q.readable(rule.Measure)
+		seen := map[rules.Identity]bool{}
+		err := r.each(ctx, "count what rule "+rule.ID+" cannot read", statement, q.args, func(rows driver.Rows) error {
+			rec, err := scanRecord(rows)
+			if err != nil {
+				return err
+			}
+			if _, ok := rule.ContestOf(&rec); ok {
+				if _, read := rule.Amount(&rec.Event); !read {
+					seen[rec.Identity()] = true
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(seen) > 0 {
+			refused = append(refused, rules.Tally{Name: rule.ID, Count: uint64(len(seen))})
+		}
+	}
+	slices.SortFunc(refused, func(a, b rules.Tally) int { return cmp.Compare(a.Name, b.Name) })
+	return refused, nil
+}
