@@ -243,7 +243,6 @@ type change struct {
 	now   []Placement // who has which place now
 	right []Placement // who would have it if nothing stood in the way
 	was   []Entry     // the awards that were given
-	why   string      // in words, where what was given stays
 }
 
 // corrections ends the wrong awards, and takes back what a transfer takes.
@@ -282,7 +281,9 @@ func (c Contest) correction(w *Entry, ch change, policy, why string) Entry {
 		had = []string{subject}
 	}
 	said.Gains, said.Keeps, said.Loses = without(now, had), both(now, had), without(had, now)
-	said.Denied = without(subjectsAt(ch.right, place), now)
+	said.Denied = slices.DeleteFunc(without(subjectsAt(ch.right, place), now), func(s string) bool {
+		return slices.ContainsFunc(ch.now, func(p Placement) bool { return p.Run.Subject == s && p.Place <= place })
+	})
 	should := now
 	if policy == Keep {
 		should = subjectsAt(ch.right, place)

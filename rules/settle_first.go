@@ -45,10 +45,6 @@ func (c Contest) settleFirst(ev Evidence, st *Standing, m Moment) Decision {
 	d.Entries = c.commit(ev, st, c.Rule.drawnPlaces())
 	if c.disturbed(fixed, ch.right, st) {
 		ch.now = c.around(fixed, runs, draw)
-		ch.why = "the award was final"
-		if !slices.ContainsFunc(fixed, func(e Entry) bool { return m.final(e.Award.FinalAt) }) {
-			ch.why = "the rule keeps what was awarded"
-		}
 		d.Entries = append(d.Entries, c.findings(fixed, ch, st, m)...)
 	}
 	wrong := c.wrong(ch, fixed, st)
@@ -156,26 +152,26 @@ func (c Contest) around(fixed []Entry, runs []*Run, draw Draw) []Placement {
 }
 
 // findings says of each award that stands against the evidence, once, what was found,
-// and who is denied by it.
+// and who is denied by it: should have its place, and has none as good. Who has none at
+// all is told so.
 func (c Contest) findings(fixed []Entry, ch change, st *Standing, m Moment) []Entry {
 	var entries []Entry
 	for i := range fixed {
 		w := &fixed[i]
-		there := subjectsAt(ch.right, w.Award.Place)
-		if slices.Contains(there, w.Award.Claim.Subject) && len(without(there, subjectsAt(ch.now, w.Award.Place))) == 0 {
-			continue
-		}
 		why := "the rule keeps what was awarded"
 		if m.final(w.Award.FinalAt) {
 			why = "the award was final"
 		}
 		e := c.correction(w, ch, Keep, why)
-		if st.kept[e.Correction.finding()] {
+		there := subjectsAt(ch.right, w.Award.Place)
+		if len(there) > 0 && len(e.Correction.Denied) == 0 || st.kept[e.Correction.finding()] {
 			continue
 		}
 		entries = append(entries, e)
 		for _, denied := range e.Correction.Denied {
-			entries = append(entries, c.compensation(Compensation{Kind: Keep, Subject: denied, Because: w.ID}))
+			if !slices.ContainsFunc(ch.now, func(p Placement) bool { return p.Run.Subject == denied }) {
+				entries = append(entries, c.compensation(Compensation{Kind: Keep, Subject: denied, Because: w.ID}))
+			}
 		}
 	}
 	return entries

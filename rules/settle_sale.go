@@ -1,6 +1,9 @@
 package rules
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // settleSale serves the line from its front: an attempt that nothing earlier can come
 // before any more, or whose hold is over, or for which nothing is left, which waiting
@@ -59,6 +62,7 @@ func (c Contest) settleSale(ev Evidence, st *Standing, m Moment) Decision {
 // and returns the others.
 func (c Contest) tooLate(attempts []Record, st *Standing, m Moment) (entries []Entry, others []Record) {
 	s := selling{Contest: c, st: st, m: m}
+	attempts = slices.SortedFunc(slices.Values(attempts), func(a, b Record) int { return a.Identity().Compare(b.Identity()) })
 	for i := range attempts {
 		rec := &attempts[i]
 		if _, known := st.allocations[rec.Identity()]; !known && c.TooLate(rec, st, m) {
@@ -71,13 +75,14 @@ func (c Contest) tooLate(attempts []Record, st *Standing, m Moment) (entries []E
 }
 
 // TooLate reports whether an event that is new in the moment's cut and counts in the
-// contest changes nothing there any more. A purchase counts until its own instant
+// contest changes nothing there any more, though it would add something. A purchase counts until its own instant
 // and the rule's time for corrections, window or not.
 func (c Contest) TooLate(rec *Record, st *Standing, m Moment) bool {
 	if c.Rule.Kind == Sale {
 		return m.final(rec.Instant.Add(c.Rule.Correct))
 	}
-	return !c.Open(st, m)
+	amount, _ := c.Rule.Amount(&rec.Event)
+	return !amount.IsZero() && !c.Open(st, m)
 }
 
 func attemptRegions(attempts []Record) []string {

@@ -7,6 +7,7 @@ import (
 
 	"photofinish/rules"
 	"photofinish/rules/hour"
+	"photofinish/settle/evidence"
 )
 
 // load reads the state of the last settled cut, once in the life of a settler, and the
@@ -61,15 +62,36 @@ func (s *Settler) use(ctx context.Context, set *rules.Ruleset) error {
 	}
 	m := rules.Moment{Cut: &st.last, Before: st.last.AsOf}
 	for _, c := range known {
-		k := st.contest(c)
+		k, err := s.known(ctx, c)
+		if err != nil {
+			return err
+		}
 		if changed && c.Open(&k.standing, m) || c.MayWait(&k.standing) || st.end.Again != "" {
-			k.due, k.since = true, 1
+			k.due, k.since = true, evidence.Everybody
 		}
 	}
 	for _, k := range st.contests { // order free: each alone
 		k.due = k.due || k.MayWait(&k.standing)
 	}
 	return nil
+}
+
+// known returns a contest with its standing, which is read where the state no longer
+// holds it.
+func (s *Settler) known(ctx context.Context, c rules.Contest) (*contest, error) {
+	st := s.state
+	if k := st.contests[c.ID()]; k != nil || c.Rule.Kind == rules.Achievement || c.OpenUntil() > st.last.AsOf {
+		return st.contest(c), nil
+	}
+	entries, err := s.ledger.Contest(ctx, c.ID(), nil)
+	if err != nil {
+		return nil, err
+	}
+	k := st.contest(c)
+	for _, e := range entries {
+		k.standing.Apply(e)
+	}
+	return k, nil
 }
 
 // plan returns the next thing to do.
@@ -141,7 +163,10 @@ type deciding struct {
 func (d *deciding) touch(ctx context.Context, touched []rules.Contest) error {
 	var closed []rules.Contest
 	for _, c := range touched {
-		known := d.state.contest(c)
+		known, err := d.known(ctx, c)
+		if err != nil {
+			return err
+		}
 		if c.Rule.Kind == rules.Sale || !c.Open(&known.standing, d.m) {
 			closed = append(closed, c)
 		}
@@ -170,12 +195,12 @@ func (d *deciding) touch(ctx context.Context, touched []rules.Contest) error {
 func (d *deciding) contests(ctx context.Context) error {
 	found := len(d.entries)
 	due := d.state.due(d.cut)
-	evidence, err := d.evidenceOf(ctx, due)
+	read, err := d.evidenceOf(ctx, due)
 	if err != nil {
 		return err
 	}
 	for i, c := range due {
-		said := c.Settle(evidence[i], &c.standing, d.m, rules.MaxEntries-len(d.entries))
+		said := c.Settle(read[i], &c.standing, d.m, rules.MaxEntries-len(d.entries))
 		if len(d.entries) > found && len(d.entries)+len(said.Entries) > rules.MaxEntries {
 			d.settled.Again = rules.AgainRest // this one and those after it stay due
 			return nil

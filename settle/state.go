@@ -81,8 +81,7 @@ func (s *state) advance(cut *rules.Cut, entries []rules.Entry) {
 	s.apply(entries)
 	end := entries[len(entries)-1]
 	s.last, s.lastID, s.end = *cut, end.ID, *end.Settled
-	next := rules.Moment{Cut: cut, Before: cut.AsOf}
 	maps.DeleteFunc(s.contests, func(_ rules.ContestID, c *contest) bool {
-		return !c.due && (c.Rule.Kind == rules.Achievement || !c.Open(&c.standing, next))
+		return !c.due && (c.Rule.Kind == rules.Achievement || c.OpenUntil() <= cut.AsOf && !c.standing.Holds())
 	})
 }

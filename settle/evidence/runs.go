@@ -16,6 +16,10 @@ type known struct {
 	earliest, latest rules.Instant
 }
 
+// Everybody is since when contests are asked about that have not been settled by their
+// rule before.
+const Everybody = 1
+
 // Runs returns the claims that can matter in a contest at the cut: of a world_first all
 // that its places and runners-up can be decided from, of an achievement those of
 // subjects that were touched since a cut, from it on, by subject, at most as many as one
@@ -43,7 +47,7 @@ func (r *Reader) changed(ctx context.Context, c rules.Contest, since uint64, cut
 	touched := "SELECT subject, min(earliest_ns) AS first FROM touches WHERE cut BETWEEN " + q.uint(since) + " AND " + q.uint(cut.Number) + " AND " + q.tally(c) + " GROUP BY subject"
 	subjects := "subject IN (SELECT subject FROM (" + touched + "))"
 	join := "INNER"
-	if c.Rule.Kind != rules.Achievement {
+	if c.Rule.Kind != rules.Achievement || since == Everybody {
 		// A claim may be unknown though nothing new touched it: nobody has asked before.
 		subjects, join = "1", "LEFT"
 	}

@@ -93,7 +93,7 @@ LIMIT ` + q.uint(uint64(limit))
 func (r *Reader) Attempts(ctx context.Context, c rules.Contest, since uint64, cut *rules.Cut) ([]rules.Record, error) {
 	q := &query{}
 	statement := "SELECT subject FROM tallies WHERE " + q.tally(c) + " GROUP BY subject ORDER BY subject"
-	if c.Rule.Stock == 0 && c.Rule.Hold == 0 && c.Rule.Queue != rules.QueueLottery {
+	if c.Rule.Stock == 0 && c.Rule.Hold == 0 && c.Rule.Queue != rules.QueueLottery && since != Everybody {
 		q = &query{}
 		statement = "SELECT subject FROM touches WHERE " + q.tally(c) + " AND cut BETWEEN " + q.uint(since) + " AND " + q.uint(cut.Number) + " GROUP BY subject ORDER BY subject"
 	}

@@ -1,0 +1,165 @@
+package settle_test
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"photofinish/cmd/clickhouse"
+	"photofinish/cmd/clickhouse/clickhousetest"
+	"photofinish/ingest"
+	"photofinish/rules"
+	"photofinish/settle"
+)
+
+func TestMain(m *testing.M) {
+	clickhouse.RunChildIfAsked()
+	clickhousetest.Main(m)
+}
+
+// unpackDays unpacks an archive of log files and returns seven folders of them, in
+// the order of their names.
+func unpackDays(t *testing.T, archive string) []string {
+	t.Helper()
+	f, err := os.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	unzipped, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	var names []string
+	for r := tar.NewReader(unzipped); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag != tar.TypeReg {
+			continue
+		}
+		name := filepath.Base(h.Name)
+		names = append(names, name)
+		if files[name], err = io.ReadAll(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(names)
+	const parts = 7
+	dir := t.TempDir()
+	var folders []string
+	for i := range parts {
+		folder := filepath.Join(dir, fmt.Sprint("day", i+1))
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		folders = append(folders, folder)
+		for _, name := range names[i*len(names)/parts : (i+1)*len(names)/parts] {
+			if err := os.WriteFile(filepath.Join(folder, name), files[name], 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return folders
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// world is a database with the tables of ingest and settle.
+type world struct {
+	*testing.T
+	conn  driver.Conn
+	spool string
+	set   *rules.Ruleset
+}
+
+func newWorld(t *testing.T, conn driver.Conn) *world {
+	t.Helper()
+	ctx := context.Background()
+	if err := ingest.Migrate(ctx, conn); err != nil {
+		t.Fatal(err)
+	}
+	if err := settle.Migrate(ctx, conn); err != nil {
+		t.Fatal(err)
+	}
+	return &world{t, conn, t.TempDir(), ruleset(t, "../configs/counter-strike.yaml")}
+}
+
+func ruleset(t testing.TB, path string) *rules.Ruleset {
+	t.Helper()
+	source, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := rules.ParseRuleset(path, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// importLogs takes logs of one server in through a node and returns what it did.
+func (w *world) importLogs(node string, paths ...string) ingest.Summary {
+	w.Helper()
+	ctx := context.Background()
+	n, err := ingest.New(w.conn, quiet(), ingest.Config{Node: node, Dir: w.spool}, time.Now)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := n.Open(); err != nil {
+		w.Fatal(err)
+	}
+	defer func() {
+		if err := n.Close(); err != nil {
+			w.Error(err)
+		}
+	}()
+	summary, err := n.Import(ctx, ingest.ImportOptions{Server: "cs", Region: "eu", Paths: paths})
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := n.Forward(ctx); err != nil {
+		w.Fatal(err)
+	}
+	return summary
+}
+
+// ledger returns every entry as it stands in the table, copies removed.
+func (w *world) ledger() []string {
+	w.Helper()
+	rows, err := w.conn.Query(context.Background(), "SELECT DISTINCT cut, n, body FROM ledger ORDER BY cut, n, body")
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer rows.Close()
+	var bodies []string
+	for rows.Next() {
+		var cut uint64
+		var n uint32
+		var body string
+		if err := rows.Scan(&cut, &n, &body); err != nil {
+			w.Fatal(err)
+		}
+		bodies = append(bodies, body)
+	}
+	if err := rows.Err(); err != nil {
+		w.Fatal(err)
+	}
+	return bodies
+}
