@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,11 +21,13 @@ import (
 	"photofinish/cmd/clickhouse/clickhousetest"
 	"photofinish/ingest"
 	"photofinish/rules"
+	"photofinish/rules/hour"
 	"photofinish/settle"
 )
 
 func TestMain(m *testing.M) {
 	clickhouse.RunChildIfAsked()
+	settleAndDieIfAsked()
 	clickhousetest.Main(m)
 }
 
@@ -140,6 +143,24 @@ func (w *world) importLogs(node string, paths ...string) ingest.Summary {
 	return summary
 }
 
+// run settles through an instant and fails the test on an error.
+func (w *world) run(cfg settle.Config, through rules.Instant) settle.Result {
+	w.Helper()
+	result, err := w.try(cfg, through)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return result
+}
+
+func (w *world) try(cfg settle.Config, through rules.Instant) (settle.Result, error) {
+	s, err := settle.New(w.conn, quiet(), cfg)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return s.Run(context.Background(), w.set, hour.Now{Mode: hour.Through, T: through})
+}
+
 // ledger returns every entry as it stands in the table, copies removed.
 func (w *world) ledger() []string {
 	w.Helper()
@@ -162,4 +183,22 @@ func (w *world) ledger() []string {
 		w.Fatal(err)
 	}
 	return bodies
+}
+
+// decisions is the ledger without what differs between two databases that decide the
+// same: a cut's record holds two clocks, and the entry that ends it its digest.
+func (w *world) decisions() []string {
+	w.Helper()
+	var all []string
+	for _, e := range w.entries() {
+		if e.Settled != nil {
+			e.ID, e.Settled.Previous, e.Settled.Record = "", "", ""
+		}
+		body, err := json.Marshal(&e)
+		if err != nil {
+			w.Fatal(err)
+		}
+		all = append(all, string(body))
+	}
+	return all
 }

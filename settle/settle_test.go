@@ -1,0 +1,304 @@
+package settle_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"photofinish/cmd/clickhouse"
+	"photofinish/cmd/clickhouse/clickhousetest"
+	"photofinish/rules"
+	"photofinish/rules/hour"
+	"photofinish/settle"
+)
+
+// every settles by another period than the hour.
+func every(period time.Duration) settle.Config {
+	return settle.Config{Hour: hour.Config{Period: period}}
+}
+
+// oneCut is a period longer than any log.
+const oneCut = 100 * 365 * 24 * time.Hour
+
+// The oracle's answers come out however the logs get in: in any order, twice, over
+// two nodes; and however they are settled: in one step or hour by hour.
+func TestAnswers(t *testing.T) {
+	inputs, want, through := days(t)
+	backwards := slices.Clone(inputs)
+	slices.Reverse(backwards)
+	for _, test := range []struct {
+		name string
+		in   func(*world)
+		cfg  settle.Config
+	}{
+		{"one step", func(w *world) { w.importLogs("a", inputs...) }, every(oneCut)},
+		{"hour by hour", func(w *world) { w.importLogs("a", inputs...) }, settle.Config{}},
+		{"backwards, one by one", func(w *world) {
+			for _, in := range backwards {
+				w.importLogs("a", in)
+			}
+		}, settle.Config{}},
+		{"twice", func(w *world) {
+			first := w.importLogs("a", inputs...)
+			again := w.importLogs("a", backwards...)
+			if again.Accepted != 0 || again.Duplicates != first.Accepted {
+				w.Errorf("the second import: %+v", again)
+			}
+		}, settle.Config{}},
+		{"over two nodes", func(w *world) {
+			for i, in := range inputs {
+				w.importLogs([]string{"a", "b"}[i%2], in)
+			}
+		}, settle.Config{}},
+		{"copies on two nodes", func(w *world) {
+			w.importLogs("a", inputs...)
+			w.copyLog("a", "b")
+		}, every(6 * time.Hour)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, clickhousetest.New(t))
+			test.in(w)
+			w.run(test.cfg, through)
+			differ(t, test.name, w.outcome(), want)
+			if again := w.run(test.cfg, through); again.First != 0 {
+				t.Errorf("settling again made cuts %d to %d", again.First, again.Last)
+			}
+		})
+	}
+}
+
+// copyLog makes the log look as if every event had reached a second node too,
+// past the check that an import makes.
+func (w *world) copyLog(from, to string) {
+	w.Helper()
+	for _, statement := range []string{
+		"INSERT INTO event_log SELECT * REPLACE ('" + to + "' AS node) FROM event_log WHERE node = '" + from + "'",
+		"INSERT INTO arrivals SELECT * REPLACE ('" + to + "' AS node) FROM arrivals WHERE node = '" + from + "'",
+		"INSERT INTO identities SELECT * REPLACE ('" + to + "' AS node) FROM identities WHERE node = '" + from + "'",
+		"INSERT INTO progress SELECT * REPLACE ('" + to + "' AS node) FROM progress WHERE node = '" + from + "'",
+	} {
+		if err := w.conn.Exec(context.Background(), statement); err != nil {
+			w.Fatal(err)
+		}
+	}
+}
+
+// Two settlers that race come to one ledger, byte for byte that of one alone.
+func TestTwoSettlers(t *testing.T) {
+	inputs, want, through := days(t)
+	alone := newWorld(t, clickhousetest.New(t))
+	alone.importLogs("a", inputs...)
+	alone.run(settle.Config{}, through)
+
+	w := newWorld(t, clickhousetest.New(t))
+	w.importLogs("a", inputs...)
+	var wait sync.WaitGroup
+	for range 2 {
+		wait.Go(func() {
+			if _, err := w.try(settle.Config{}, through); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	differ(t, "two settlers", w.outcome(), want)
+	if !slices.Equal(w.decisions(), alone.decisions()) {
+		t.Error("two settlers made another ledger than one")
+	}
+}
+
+var errStopped = errors.New("stopped by the test")
+
+// A run that ends between any two writes is resumed by the next one to the ledger
+// of a run that was never stopped.
+func TestStopAtEachStep(t *testing.T) {
+	inputs, want, through := days(t)
+	alone := newWorld(t, clickhousetest.New(t))
+	alone.importLogs("a", inputs...)
+	alone.run(every(12*time.Hour), through)
+	for _, step := range settle.Steps() {
+		t.Run(string(step), func(t *testing.T) {
+			w := newWorld(t, clickhousetest.New(t))
+			w.importLogs("a", inputs...)
+			stops := 0
+			for {
+				n := 0
+				_, err := w.try(settle.Config{Hour: hour.Config{Period: 12 * time.Hour}, Stop: func(s settle.Step) error {
+					if s == step {
+						if n++; n == 2 || step == settle.StepRuleset {
+							return errStopped
+						}
+					}
+					return nil
+				}}, through)
+				if err == nil {
+					break
+				}
+				if !errors.Is(err, errStopped) {
+					t.Fatal(err)
+				}
+				if stops++; step == settle.StepRuleset {
+					w.run(every(12*time.Hour), through)
+					break
+				}
+			}
+			if stops == 0 {
+				t.Fatal("the run was never stopped there")
+			}
+			differ(t, string(step), w.outcome(), want)
+			if !slices.Equal(w.decisions(), alone.decisions()) {
+				t.Error("the resumed runs made another ledger")
+			}
+		})
+	}
+}
+
+const (
+	killDir  = "PHOTOFINISH_TEST_SETTLE_DIR"
+	killStep = "PHOTOFINISH_TEST_SETTLE_STEP"
+	killTo   = "PHOTOFINISH_TEST_SETTLE_THROUGH"
+)
+
+// settleAndDieIfAsked is the other process of TestKillAtEachStep: it settles and
+// kills itself when it reaches the step for the second time.
+func settleAndDieIfAsked() {
+	dir := os.Getenv(killDir)
+	if dir == "" {
+		return
+	}
+	err := func() error {
+		ctx := context.Background()
+		server, err := clickhouse.Open(ctx, clickhouse.Config{Dir: dir}, quiet())
+		if err != nil {
+			return err
+		}
+		n := 0
+		s, err := settle.New(server.Conn(), quiet(), settle.Config{Stop: func(step settle.Step) error {
+			if string(step) == os.Getenv(killStep) {
+				if n++; n == 2 || step == settle.StepRuleset {
+					return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				}
+			}
+			return nil
+		}})
+		if err != nil {
+			return err
+		}
+		source, err := os.ReadFile("../configs/counter-strike.yaml")
+		if err != nil {
+			return err
+		}
+		set, err := rules.ParseRuleset("counter-strike.yaml", source)
+		if err != nil {
+			return err
+		}
+		to, err := strconv.ParseInt(os.Getenv(killTo), 10, 64)
+		if err != nil {
+			return err
+		}
+		_, err = s.Run(ctx, set, hour.Now{Mode: hour.Through, T: rules.Instant(to)})
+		return err
+	}()
+	fmt.Println("settled without being killed:", err)
+	os.Exit(0)
+}
+
+// A settling process that is killed (-9) at each step, over and over, leaves what
+// the next one finishes; and so does ClickHouse itself.
+func TestKillAtEachStep(t *testing.T) {
+	inputs, want, through := days(t)
+	dir := t.TempDir()
+	server := clickhousetest.Start(t, dir)
+	w := newWorld(t, server.Conn())
+	w.importLogs("a", inputs...)
+	killed := 0
+	for range 2 {
+		for _, step := range settle.Steps() {
+			cmd := exec.Command(os.Args[0], "-test.run=^$")
+			cmd.Env = append(os.Environ(), killDir+"="+dir, killStep+"="+string(step), killTo+"="+strconv.FormatInt(int64(through), 10))
+			out, err := cmd.CombinedOutput()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || !strings.Contains(exit.String(), "killed") {
+				t.Fatalf("at %q: the process was not killed: %v\n%s", step, err, out)
+			}
+			killed++
+		}
+	}
+	w.run(settle.Config{}, through)
+	differ(t, "killed", w.outcome(), want)
+	t.Logf("killed %d times", killed)
+}
+
+// Evidence that comes after it was needed is taken in by corrections: the awards
+// end as if it had been there, and every change is in the report.
+func TestLateEvidence(t *testing.T) {
+	inputs, want, through := days(t)
+	w := newWorld(t, clickhousetest.New(t))
+	for i, in := range inputs {
+		if i == 0 || i == 2 || i == 4 {
+			w.importLogs("a", in)
+		}
+	}
+	w.run(settle.Config{}, through)
+	before := w.standings()
+	for i, in := range inputs {
+		if i == 1 || i == 3 || i == 5 || i == 6 {
+			w.importLogs("a", in)
+		}
+	}
+	result := w.run(settle.Config{}, through)
+	after := w.standings()
+	differ(t, "late evidence", w.outcome(), want)
+	late, corrected, compensations, corrections := uint64(0), map[string]bool{}, 0, 0
+	for _, e := range w.entries() {
+		switch e.Kind {
+		case rules.KindSettled:
+			late = e.Settled.Late
+		case rules.KindCorrection:
+			corrected[e.Correction.Corrects] = true
+			corrections++
+		case rules.KindCompensation:
+			compensations++
+		}
+		if e.Award != nil && e.Award.Refines != "" {
+			corrected[e.Award.Refines] = true
+		}
+		if e.Board != nil && e.Board.Refines != "" {
+			corrected[e.Board.Refines] = true
+		}
+	}
+	if result.First != result.Last || late == 0 {
+		t.Errorf("cuts %d to %d took %d late events in, want one cut with some", result.First, result.Last, late)
+	}
+	// Whatever was announced and no longer stands is named by a correction or refinement.
+	changed := 0
+	for _, id := range slices.SortedFunc(maps.Keys(before), rules.ContestID.Compare) {
+		was, is := before[id], after[id]
+		for _, e := range was.Awards() {
+			if !slices.ContainsFunc(is.Awards(), func(a rules.Entry) bool { return a.ID == e.ID }) {
+				if changed++; !corrected[e.ID] {
+					t.Errorf("%s place %d of %s changed silently", e.Rule, e.Award.Place, e.Award.Claim.Subject)
+				}
+			}
+		}
+		if b := was.Board(); b != nil && is.Board().ID != b.ID {
+			if changed++; !corrected[b.ID] {
+				t.Errorf("the board %s of %s changed silently", b.Rule, b.Window.Opens)
+			}
+		}
+	}
+	if changed == 0 || compensations == 0 {
+		t.Errorf("%d outcomes changed, %d compensations: the test shows nothing", changed, compensations)
+	}
+	t.Logf("%d outcomes changed, %d corrections and %d compensations", changed, corrections, compensations)
+}
