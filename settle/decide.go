@@ -67,11 +67,13 @@ func (s *Settler) use(ctx context.Context, set *rules.Ruleset) error {
 			return err
 		}
 		if changed && c.Open(&k.standing, m) || c.MayWait(&k.standing) || st.end.Again != "" {
-			k.due, k.since = true, evidence.Everybody
+			k.due, k.waits, k.since = true, true, evidence.Everybody
 		}
 	}
 	for _, k := range st.contests { // order free: each alone
-		k.due = k.due || k.MayWait(&k.standing)
+		if k.MayWait(&k.standing) {
+			k.due, k.waits = true, true
+		}
 	}
 	return nil
 }
@@ -95,7 +97,7 @@ func (s *Settler) known(ctx context.Context, c rules.Contest) (*contest, error) 
 }
 
 // plan returns the next thing to do.
-func (s *Settler) plan(ctx context.Context, set *rules.Ruleset, now hour.Now, progress hour.Progress) (hour.Plan, error) {
+func (s *Settler) plan(ctx context.Context, set *rules.Ruleset, now hour.Now, progress hour.Progress, log hour.Log) (hour.Plan, error) {
 	last := hour.Last{Cut: s.state.last, SettledID: s.state.lastID, Again: s.state.end.Again}
 	if s.next != nil {
 		last = hour.Last{Cut: *s.next, Unsettled: true}
@@ -104,7 +106,7 @@ func (s *Settler) plan(ctx context.Context, set *rules.Ruleset, now hour.Now, pr
 	if err != nil {
 		return hour.Plan{}, err
 	}
-	return s.cfg.Hour.Next(now, last, progress, s.evidence.Log(ctx), closed, set.Digest)
+	return s.cfg.Hour.Next(now, last, progress, log, closed, set.Digest)
 }
 
 // decide returns the sealed entries of the cut: conflicts, then what is decided of each
@@ -195,50 +197,90 @@ func (d *deciding) touch(ctx context.Context, touched []rules.Contest) error {
 func (d *deciding) contests(ctx context.Context) error {
 	found := len(d.entries)
 	due := d.state.due(d.cut)
-	read, err := d.evidenceOf(ctx, due)
+	claims, err := d.evidence.Runs(ctx, d.asks(due), d.cut, d.secret)
 	if err != nil {
 		return err
 	}
-	for i, c := range due {
-		said := c.Settle(read[i], &c.standing, d.m, rules.MaxEntries-len(d.entries))
-		if len(d.entries) > found && len(d.entries)+len(said.Entries) > rules.MaxEntries {
-			d.settled.Again = rules.AgainRest // this one and those after it stay due
-			return nil
-		}
-		d.entries = append(d.entries, said.Entries...)
-		if said.Again != "" {
-			d.settled.Again = said.Again
-		}
-		if said.Again == rules.AgainRest {
-			return nil
-		}
-		c.due, c.since = said.Waits, 0
+	read, err := d.evidenceOf(ctx, due, claims)
+	if err != nil {
+		return err
 	}
-	return nil
+	var noted []evidence.Noted
+	for i, c := range due {
+		if !claims[i].Look {
+			c.due, c.since = false, 0
+			continue
+		}
+		said := c.Settle(read[i], &c.standing, d.m, rules.MaxEntries-len(d.entries))
+		full := len(d.entries) > found && len(d.entries)+len(said.Entries) > rules.MaxEntries
+		if !full {
+			d.entries = append(d.entries, said.Entries...)
+			noted = append(noted, evidence.Noted{Contest: c.Contest, Runs: decided(claims[i].Fresh, said)})
+			c.due, c.waits, c.since = said.Waits, said.Waits, 0
+			if said.Again != "" {
+				d.settled.Again = said.Again
+			}
+		}
+		if full || said.Again == rules.AgainRest {
+			d.settled.Again = rules.AgainRest
+			d.leave(due[i:])
+			break
+		}
+	}
+	return d.evidence.Note(ctx, d.cut, noted)
 }
 
-// evidenceOf reads what the contests are decided from, in their order.
-func (d *deciding) evidenceOf(ctx context.Context, due []*contest) ([]rules.Evidence, error) {
-	all := make([]rules.Evidence, len(due))
-	latest := rules.Instant(-rules.Never)
-	asked := make([]rules.Contest, len(due))
+// decided returns the runs that a decision has come to, of those sorted by subject: all,
+// or where it had no more room, as far as it went.
+func decided(runs []rules.Run, said rules.Decision) []rules.Run {
+	if said.Again != rules.AgainRest {
+		return runs
+	}
+	last := ""
+	for _, e := range said.Entries {
+		last = max(last, e.Subject())
+	}
+	return slices.DeleteFunc(slices.Clone(runs), func(run rules.Run) bool { return run.Subject > last })
+}
+
+// asks returns what is asked of the contests' claims.
+func (d *deciding) asks(due []*contest) []evidence.Ask {
+	asks := make([]evidence.Ask, len(due))
 	for i, c := range due {
-		ev := &all[i]
-		ev.Secret, ev.Beyond, asked[i] = d.secret, rules.Never, c.Contest
-		since := cmp.Or(c.since, d.cut.Number)
+		asks[i] = evidence.Ask{Contest: c.Contest, Since: cmp.Or(c.since, d.cut.Number), Waits: c.waits}
+	}
+	return asks
+}
+
+// leave keeps the contests that a full cut did not come to due, whatever has changed.
+func (d *deciding) leave(contests []*contest) {
+	for _, c := range contests {
+		c.due, c.waits, c.since = true, true, cmp.Or(c.since, evidence.Everybody)
+	}
+}
+
+// evidenceOf reads what the contests are decided from beside their claims, and marks
+// those that are to be looked at for another reason.
+func (d *deciding) evidenceOf(ctx context.Context, due []*contest, claims []evidence.Found) ([]rules.Evidence, error) {
+	all := make([]rules.Evidence, len(due))
+	contests := make([]rules.Contest, len(due))
+	latest := rules.Instant(-rules.Never)
+	for i, c := range due {
+		ev, found := &all[i], &claims[i]
+		ev.Secret, ev.Beyond, ev.Runs, contests[i] = d.secret, rules.Never, found.Runs, c.Contest
 		var err error
 		switch c.Rule.Kind {
 		case rules.Leaderboard:
+			found.Look = true
 			ev.Scores, err = d.evidence.Scores(ctx, c.Contest, d.cut)
 		case rules.Sale:
-			ev.Attempts, err = d.evidence.Attempts(ctx, c.Contest, since, d.cut)
+			found.Look = true
+			ev.Attempts, err = d.evidence.Attempts(ctx, c.Contest, cmp.Or(c.since, d.cut.Number), d.cut)
 		case rules.Achievement:
-			ev.Runs, err = d.evidence.Runs(ctx, c.Contest, since, d.cut, d.secret)
-			if err == nil {
+			if found.Look {
 				err = d.standings(ctx, c, ev.Runs)
 			}
 		default:
-			ev.Runs, err = d.evidence.Runs(ctx, c.Contest, since, d.cut, d.secret)
 			for j := range ev.Runs {
 				latest = max(latest, ev.Runs[j].Latest)
 			}
@@ -250,7 +292,7 @@ func (d *deciding) evidenceOf(ctx context.Context, due []*contest) ([]rules.Evid
 	if latest == -rules.Never {
 		return all, nil
 	}
-	beyond, err := d.evidence.Beyond(ctx, asked, d.cut, latest)
+	beyond, err := d.evidence.Beyond(ctx, contests, d.cut, latest)
 	if err != nil {
 		return nil, err
 	}

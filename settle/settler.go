@@ -125,8 +125,9 @@ func (s *Settler) run(ctx context.Context, set *rules.Ruleset, now hour.Now) (Re
 	if err != nil {
 		return result, err
 	}
+	log := s.evidence.Log(ctx)
 	for {
-		plan, err := s.plan(ctx, set, now, progress)
+		plan, err := s.plan(ctx, set, now, progress, log)
 		if err != nil {
 			return result, err
 		}

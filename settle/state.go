@@ -24,7 +24,8 @@ type state struct {
 type contest struct {
 	rules.Contest
 	standing rules.Standing
-	due      bool   // the next cut must look at it
+	due      bool   // the next cut must ask about it
+	waits    bool   // and look at it, even if no claim has changed
 	since    uint64 // the first cut whose touches it has not been settled with; 0: none
 }
 

@@ -186,6 +186,7 @@ func (r *Reader) writeConflicts(ctx context.Context, cut *rules.Cut, conflicts [
 			contents, cuts = append(contents, string(c.Counts[:])), append(cuts, cut.Number)
 		}
 	}
+	r.calm = false
 	return r.insert(ctx, "INSERT INTO conflicts (player, server, id, content, cut)", players, servers, ids, contents, cuts)
 }
 

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,16 +12,25 @@ import (
 )
 
 // Log answers what a plan asks of the merged log; see package hour.
+// It remembers answers, since a run plans from one reading.
 type Log struct {
 	ctx    context.Context //nolint:containedctx // a plan is pure: what it asks carries the context of the run that asks
 	reader *Reader
+	busy   *busyPeriods
 }
 
-// Log returns the log as a plan asks for it, for the time of ctx.
-func (r *Reader) Log(ctx context.Context) Log { return Log{ctx, r} }
+// busyPeriods are the periods that hold events, from one instant to another.
+type busyPeriods struct {
+	from, to rules.Instant
+	period   time.Duration
+	starts   []rules.Instant
+}
+
+// Log returns the log as a plan asks for it, for one run and the time of ctx.
+func (r *Reader) Log(ctx context.Context) *Log { return &Log{ctx: ctx, reader: r} }
 
 // First returns the instant of the first event.
-func (l Log) First(lines []rules.NodeLine) (rules.Instant, bool, error) {
+func (l *Log) First(lines []rules.NodeLine) (rules.Instant, bool, error) {
 	q := &query{}
 	var first int64
 	var n uint64
@@ -30,22 +40,29 @@ func (l Log) First(lines []rules.NodeLine) (rules.Instant, bool, error) {
 }
 
 // Busy returns the starts of the periods that hold an event.
-func (l Log) Busy(lines []rules.NodeLine, from, to rules.Instant, period time.Duration) ([]rules.Instant, error) {
+func (l *Log) Busy(lines []rules.NodeLine, from, to rules.Instant, period time.Duration) ([]rules.Instant, error) {
+	if b := l.busy; b != nil && b.from <= from && b.to == to && b.period == period {
+		i, _ := slices.BinarySearch(b.starts, from)
+		return b.starts[i:], nil
+	}
 	q := &query{}
 	statement := "SELECT DISTINCT intDiv(instant_ns, " + strconv.FormatInt(int64(period), 10) + ") AS period\nFROM arrivals\nWHERE " + q.lines(lines, nil) +
 		" AND instant_ns >= " + q.instant(from) + " AND instant_ns < " + q.instant(to) + "\nORDER BY period"
-	var busy []rules.Instant
+	var starts []rules.Instant
 	err := l.reader.each(l.ctx, "find the periods that hold events", statement, q.args, func(rows driver.Rows) error {
 		var n int64
 		err := rows.Scan(&n)
-		busy = append(busy, rules.Instant(n)*rules.Instant(period))
+		starts = append(starts, rules.Instant(n)*rules.Instant(period))
 		return err
 	})
-	return busy, err
+	if err == nil {
+		l.busy = &busyPeriods{from, to, period, starts}
+	}
+	return starts, err
 }
 
 // Late reports whether an identity that happened before the last cut's end is new.
-func (l Log) Late(last *rules.Cut, lines []rules.NodeLine) (bool, error) {
+func (l *Log) Late(last *rules.Cut, lines []rules.NodeLine) (bool, error) {
 	q := &query{}
 	fresh := rules.Cut{Number: last.Number + 1, Through: last.Through, Nodes: lines}
 	statement := `SELECT count()
@@ -64,7 +81,7 @@ FROM
 }
 
 // Hole returns the first offsets that are missing.
-func (l Log) Hole(node string, after, upTo uint64, skip []rules.Span) (hole rules.Span, found bool, err error) {
+func (l *Log) Hole(node string, after, upTo uint64, skip []rules.Span) (hole rules.Span, found bool, err error) {
 	want := upTo - after
 	q := &query{}
 	where := "node = " + q.text(node) + " AND offset > " + q.uint(after) + " AND offset <= " + q.uint(upTo)
@@ -85,7 +102,7 @@ func (l Log) Hole(node string, after, upTo uint64, skip []rules.Span) (hole rule
 
 // firstHole finds the ends of a hole that is known to be there: the first offset that
 // is neither there nor skipped, and the last before the next that is.
-func (l Log) firstHole(node string, after, upTo uint64, skip []rules.Span, where string, q *query) (hole rules.Span, found bool, err error) {
+func (l *Log) firstHole(node string, after, upTo uint64, skip []rules.Span, where string, q *query) (hole rules.Span, found bool, err error) {
 	skipped := "arrayJoin(arrayConcat([toUInt64(" + q.uint(upTo+1) + ")]"
 	for _, s := range skip {
 		if first, last := max(s.First, after+1), min(s.Last, upTo); first <= last {

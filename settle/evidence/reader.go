@@ -36,7 +36,10 @@ type CutOf func(ctx context.Context, node string, offset uint64, i rules.Instant
 type Reader struct {
 	conn  driver.Conn
 	cutOf CutOf
-	slack rules.Instant // of all servers' clocks; see rules.Slack
+
+	clocks map[string]clock // by server; nil: to be read. 80 bytes a server
+	slack  rules.Instant    // of all of them; see rules.Slack
+	calm   bool             // there is no conflict
 }
 
 // New returns a reader on tables that Migrate made. It does no I/O. cutOf is asked only

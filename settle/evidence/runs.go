@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
@@ -16,74 +17,153 @@ type known struct {
 	earliest, latest rules.Instant
 }
 
-// Everybody is since when contests are asked about that have not been settled by their
-// rule before.
-const Everybody = 1
-
-// Runs returns the claims that can matter in a contest at the cut: of a world_first all
-// that its places and runners-up can be decided from, of an achievement those of
-// subjects that were touched since a cut, from it on, by subject, at most as many as one
-// cut awards. It notes what it has read, so that it need not be read again.
-func (r *Reader) Runs(ctx context.Context, c rules.Contest, since uint64, cut *rules.Cut, secret string) ([]rules.Run, error) {
-	changed, err := r.changed(ctx, c, since, cut)
-	if err != nil {
-		return nil, err
-	}
-	runs, err := r.read(ctx, c, cut, changed)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.note(ctx, c, cut, runs); err != nil || c.Rule.Kind == rules.Achievement {
-		return runs, err
-	}
-	return r.withKnown(ctx, c, cut, runs, changed, secret)
+// Ask is a contest whose claims are asked for.
+type Ask struct {
+	rules.Contest
+	// Since is the first cut whose touches it has not been settled with, or Everybody.
+	Since uint64
+	// Waits says that something in it waits, so that it must be decided even where no
+	// claim has changed.
+	Waits bool
 }
 
-// changed returns the subjects whose claim has to be read: those that may have reached
-// the threshold, and of which no claim is known, or one that something may change
-// which the cuts from since on took in.
-func (r *Reader) changed(ctx context.Context, c rules.Contest, since uint64, cut *rules.Cut) ([]string, error) {
-	q := &query{}
-	touched := "SELECT subject, min(earliest_ns) AS first FROM touches WHERE cut BETWEEN " + q.uint(since) + " AND " + q.uint(cut.Number) + " AND " + q.tally(c) + " GROUP BY subject"
-	subjects := "subject IN (SELECT subject FROM (" + touched + "))"
-	join := "INNER"
-	if c.Rule.Kind != rules.Achievement || since == Everybody {
-		// A claim may be unknown though nothing new touched it: nobody has asked before.
-		subjects, join = "1", "LEFT"
+// Found are the claims of a contest.
+type Found struct {
+	Runs  []rules.Run // to decide from
+	Fresh []rules.Run // of these, those that were read because they are not known; see Note
+	Look  bool        // false: the contest is as it was
+}
+
+// Runs returns, for each world_first and achievement, the claims that can matter in it
+// at the cut: of a world_first all that its places and runners-up can be decided from,
+// of an achievement those of subjects that were touched, by subject, at most as many as
+// one cut awards. A contest in which no claim has changed and nothing waits is as it was,
+// and so is, to it, one that is not decided by claims.
+//
+// A claim that is known does not change by what can only have happened after its end
+// and the slack of the clocks, nor does the order of claims; a property test of rules
+// holds that. So such events are not looked at.
+func (r *Reader) Runs(ctx context.Context, asks []Ask, cut *rules.Cut, secret string) ([]Found, error) {
+	changed, err := r.changed(ctx, asks, cut)
+	if err != nil {
+		return nil, err
 	}
-	statement := `SELECT t.subject
+	all := make([]Found, len(asks))
+	for i, a := range asks {
+		f := &all[i]
+		if f.Look = ran(a.Rule) && (a.Waits || len(changed[i]) > 0); !f.Look {
+			continue
+		}
+		if f.Fresh, err = r.read(ctx, a.Contest, cut, changed[i]); err != nil {
+			return nil, err
+		}
+		f.Runs = f.Fresh
+		if a.Rule.Kind == rules.WorldFirst {
+			if f.Runs, err = r.withKnown(ctx, a.Contest, cut, f.Fresh, changed[i], secret); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// ran reports whether a rule is decided by claims to a threshold.
+func ran(r *rules.Rule) bool { return r.Kind == rules.WorldFirst || r.Kind == rules.Achievement }
+
+// changed returns, for each contest, the subjects whose claim has to be read: those that
+// may have reached the threshold, and of which no claim is known, or one that something
+// may change which was taken in since. Contests that everybody is asked about are asked
+// one by one, the others in one query.
+func (r *Reader) changed(ctx context.Context, asks []Ask, cut *rules.Cut) ([][]string, error) {
+	changed := make([][]string, len(asks))
+	var some []int
+	for i, a := range asks {
+		switch {
+		case !ran(a.Rule):
+		case a.Since == Everybody:
+			if err := r.changedAmong(ctx, asks, []int{i}, "1", "LEFT", cut, changed); err != nil {
+				return nil, err
+			}
+		default:
+			some = append(some, i)
+		}
+	}
+	for part := range slices.Chunk(some, contestsPerQuery) {
+		if err := r.changedAmong(ctx, asks, part, "("+tallyKey+", subject) IN (SELECT "+tallyKey+", subject FROM touched)", "INNER", cut, changed); err != nil {
+			return nil, err
+		}
+	}
+	return changed, nil
+}
+
+// contestsPerQuery bounds how many contests one query asks about.
+const contestsPerQuery = 200
+
+const tallyKey = "rule, scope, opens_ns"
+
+// changedAmong fills changed for the contests of some numbers.
+func (r *Reader) changedAmong(ctx context.Context, asks []Ask, numbers []int, which, join string, cut *rules.Cut, changed [][]string) error {
+	q := &query{}
+	var contests, thresholds []string
+	since := cut.Number
+	byKey := map[string][]int{}
+	for _, i := range numbers {
+		a := asks[i]
+		contests = append(contests, "("+q.uint(a.Rule.TallyKey())+", "+q.text(string(a.Scope))+", "+q.instant(a.Window.Opens)+")")
+		thresholds = append(thresholds, "rule = "+q.uint(a.Rule.TallyKey())+", "+q.uint(uint64(a.Rule.Threshold)))
+		since = min(since, a.Since)
+		byKey[keyOf(a.Contest)] = append(byKey[keyOf(a.Contest)], i)
+	}
+	among := "(" + tallyKey + ") IN (" + strings.Join(contests, ", ") + ")"
+	statement := `WITH touched AS
+(
+    SELECT ` + tallyKey + `, subject, min(earliest_ns) AS first
+    FROM touches
+    WHERE cut BETWEEN ` + q.uint(since) + ` AND ` + q.uint(cut.Number) + ` AND ` + among + `
+    GROUP BY ` + tallyKey + `, subject
+)
+SELECT t.rule, t.scope, t.opens_ns, t.subject
 FROM
 (
-    SELECT subject, sum(total) AS sum
+    SELECT ` + tallyKey + `, subject, sum(total) AS sum
     FROM
     (
-        SELECT subject, member, value, argMax(total, cut) AS total
+        SELECT ` + tallyKey + `, subject, member, value, argMax(total, cut) AS total
         FROM tallies
-        WHERE ` + q.tally(c) + ` AND ` + subjects + `
-        GROUP BY subject, member, value
+        WHERE ` + among + ` AND ` + which + `
+        GROUP BY ` + tallyKey + `, subject, member, value
     )
-    GROUP BY subject
-    HAVING sum >= ` + q.uint(uint64(c.Rule.Threshold)) + `
+    GROUP BY ` + tallyKey + `, subject
+    HAVING sum >= multiIf(` + strings.Join(thresholds, ", ") + `, 1)
 ) AS t
-` + join + ` JOIN (` + touched + `) AS n ON n.subject = t.subject
+` + join + ` JOIN touched AS n ON n.rule = t.rule AND n.scope = t.scope AND n.opens_ns = t.opens_ns AND n.subject = t.subject
 LEFT JOIN
 (
-    SELECT subject, argMax(latest_ns, cut) AS latest, max(cut) AS known
+    SELECT ` + tallyKey + `, subject, argMax(latest_ns, cut) AS latest, max(cut) AS known
     FROM claims
-    WHERE ` + q.tally(c) + ` AND cut < ` + q.uint(cut.Number) + `
-    GROUP BY subject
-) AS k ON k.subject = t.subject
+    WHERE ` + among + ` AND ` + which + ` AND cut < ` + q.uint(cut.Number) + `
+    GROUP BY ` + tallyKey + `, subject
+) AS k ON k.rule = t.rule AND k.scope = t.scope AND k.opens_ns = t.opens_ns AND k.subject = t.subject
 WHERE k.known = 0 OR n.subject != '' AND n.first <= k.latest + ` + q.instant(r.slack) + `
-ORDER BY t.subject
-LIMIT ` + q.uint(rules.MaxEntries+1)
-	var changed []string
-	err := r.each(ctx, "find the candidates of rule "+c.Rule.ID, statement, q.args, func(rows driver.Rows) error {
-		var s string
-		err := rows.Scan(&s)
-		changed = append(changed, s)
-		return err
+ORDER BY t.rule, t.scope, t.opens_ns, t.subject
+LIMIT ` + q.uint(rules.MaxEntries+1) + ` BY t.rule, t.scope, t.opens_ns`
+	return r.each(ctx, "find the candidates of rules", statement, q.args, func(rows driver.Rows) error {
+		var rule uint64
+		var scope, subject string
+		var opens int64
+		if err := rows.Scan(&rule, &scope, &opens, &subject); err != nil {
+			return err
+		}
+		for _, i := range byKey[fmt.Sprint(rule, " ", opens, " ", scope)] {
+			changed[i] = append(changed[i], subject)
+		}
+		return nil
 	})
-	return changed, err
+}
+
+// keyOf names the tallies of a contest.
+func keyOf(c rules.Contest) string {
+	return fmt.Sprint(c.Rule.TallyKey(), " ", int64(c.Window.Opens), " ", string(c.Scope))
 }
 
 // read reads the claims of subjects, some at a time.
@@ -106,21 +186,36 @@ func (r *Reader) read(ctx context.Context, c rules.Contest, cut *rules.Cut, subj
 	return runs, nil
 }
 
-// note writes down the claims that were read. A crash after it leaves claims of a cut
-// that is not settled, which nobody believes before it is.
-func (r *Reader) note(ctx context.Context, c rules.Contest, cut *rules.Cut, runs []rules.Run) error {
-	if len(runs) == 0 {
-		return nil
+// Noted are claims of a contest that were decided with.
+type Noted struct {
+	rules.Contest
+	Runs []rules.Run
+}
+
+// Note writes down claims that the cut has decided with, so that they need not be read
+// again. A crash after it leaves claims of a cut that is not settled, which nobody
+// believes before it is.
+func (r *Reader) Note(ctx context.Context, cut *rules.Cut, noted []Noted) error {
+	var keys, cuts []uint64
+	var scopes, subjects []string
+	var opens, earliest, latest []int64
+	for _, n := range noted {
+		for i := range n.Runs {
+			run := &n.Runs[i]
+			keys, scopes, opens = append(keys, n.Rule.TallyKey()), append(scopes, string(n.Scope)), append(opens, int64(n.Window.Opens))
+			subjects, earliest, latest = append(subjects, run.Subject), append(earliest, int64(run.Earliest)), append(latest, int64(run.Latest))
+			cuts = append(cuts, cut.Number)
+		}
 	}
-	n := len(runs)
-	keys, scopes, opens := make([]uint64, n), make([]string, n), make([]int64, n)
-	subjects, earliest, latest, cuts := make([]string, n), make([]int64, n), make([]int64, n), make([]uint64, n)
-	for i := range runs {
-		keys[i], scopes[i], opens[i] = c.Rule.TallyKey(), string(c.Scope), int64(c.Window.Opens)
-		subjects[i], earliest[i], latest[i], cuts[i] = runs[i].Subject, int64(runs[i].Earliest), int64(runs[i].Latest), cut.Number
+	if len(keys) == 0 {
+		return nil
 	}
 	return r.insert(ctx, "INSERT INTO claims (rule, scope, opens_ns, subject, earliest_ns, latest_ns, cut)", keys, scopes, opens, subjects, earliest, latest, cuts)
 }
+
+// Everybody is since when contests are asked about that have not been settled by their
+// rule before.
+const Everybody = 1
 
 // firstKnown is how many of the known claims are read at first.
 const firstKnown = 32

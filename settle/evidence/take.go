@@ -49,7 +49,7 @@ func (r *Reader) Take(ctx context.Context, set *rules.Ruleset, prev, cut *rules.
 // may have taken it, and that of rules which it did not cover. It changes nothing where
 // all is there.
 func (r *Reader) Resume(ctx context.Context, set *rules.Ruleset, before, last *rules.Cut, covered []string) error {
-	if err := r.readSlack(ctx); err != nil {
+	if err := r.readClocks(ctx); err != nil {
 		return err
 	}
 	fresh := &rules.Ruleset{}
@@ -62,6 +62,9 @@ func (r *Reader) Resume(ctx context.Context, set *rules.Ruleset, before, last *r
 		}
 	}
 	if len(known.Rules) > 0 {
+		if _, _, err := r.arrived(ctx, before, last); err != nil {
+			return err
+		}
 		if err := r.carry(ctx, known, before, last); err != nil {
 			return err
 		}
@@ -72,7 +75,7 @@ func (r *Reader) Resume(ctx context.Context, set *rules.Ruleset, before, last *r
 	return r.backfill(ctx, fresh, last)
 }
 
-// carry writes the touches, tallies and clocks of a cut.
+// carry writes the touches and tallies of a cut.
 func (r *Reader) carry(ctx context.Context, set *rules.Ruleset, prev, cut *rules.Cut) error {
 	q := &query{}
 	opens, err := r.cronOpens(ctx, set, func(q *query) string { return q.slice("instant_ns", prev, cut) })
@@ -86,18 +89,7 @@ func (r *Reader) carry(ctx context.Context, set *rules.Ruleset, prev, cut *rules
 		return err
 	}
 	// A crash here leaves touches without tallies; the next run writes both again.
-	if err := r.exec(ctx, what, totalsSQL(cut.Number), nil); err != nil {
-		return err
-	}
-	q = &query{}
-	clocks := `INSERT INTO clocks (server, most_e, least_e, least_l)
-SELECT server, max(earliest_ns - at_ns), min(earliest_ns - at_ns), min(latest_ns - at_ns)
-FROM (` + q.slice("server, at_ns, earliest_ns, latest_ns", prev, cut) + `)
-GROUP BY server`
-	if err := r.exec(ctx, what, clocks, q.args); err != nil {
-		return err
-	}
-	return r.readSlack(ctx)
+	return r.exec(ctx, what, totalsSQL(cut.Number), nil)
 }
 
 // backfill writes the tallies of rules as of a settled cut, in one pass over the log.
@@ -327,20 +319,45 @@ func (r *Reader) contests(ctx context.Context, set *rules.Ruleset, statement str
 	return contests, err
 }
 
-// readSlack reads how far the estimates of clocks can contradict a server's own order.
-func (r *Reader) readSlack(ctx context.Context) error {
-	r.slack = 0
-	return r.each(ctx, "read the clocks", "SELECT max(most_e), min(least_e), min(least_l) FROM clocks GROUP BY server", nil, func(rows driver.Rows) error {
+// clock is how far the ends of a server's events lie from its stamps.
+type clock struct{ mostE, leastE, leastL rules.Instant }
+
+func (c clock) with(o clock) clock {
+	return clock{max(c.mostE, o.mostE), min(c.leastE, o.leastE), min(c.leastL, o.leastL)}
+}
+
+// readClocks reads what is known of servers' clocks, and so how far their estimates can
+// contradict their own orders.
+func (r *Reader) readClocks(ctx context.Context) error {
+	r.clocks, r.slack = map[string]clock{}, 0
+	return r.each(ctx, "read the clocks", "SELECT server, max(most_e), min(least_e), min(least_l) FROM clocks GROUP BY server", nil, func(rows driver.Rows) error {
+		var server string
 		var mostE, leastE, leastL int64
-		err := rows.Scan(&mostE, &leastE, &leastL)
-		r.slack = max(r.slack, rules.Slack(rules.Instant(mostE), rules.Instant(leastE), rules.Instant(leastL)))
+		err := rows.Scan(&server, &mostE, &leastE, &leastL)
+		r.learn(server, clock{rules.Instant(mostE), rules.Instant(leastE), rules.Instant(leastL)})
 		return err
 	})
 }
 
+// learn takes in what is new of a server's clock and reports whether anything is.
+func (r *Reader) learn(server string, c clock) bool {
+	before, known := r.clocks[server]
+	if known {
+		c = c.with(before)
+	}
+	r.clocks[server] = c
+	r.slack = max(r.slack, rules.Slack(c.mostE, c.leastE, c.leastL))
+	return !known || c != before
+}
+
 // arrived counts the rows of the slice, and those of each node that its watermark in
-// the cut before had passed.
-func (r *Reader) arrived(ctx context.Context, prev, cut *rules.Cut) (rows uint64, behind []rules.Tally, err error) {
+// the cut before had passed, and learns of the servers' clocks from them.
+func (r *Reader) arrived(ctx context.Context, prev, cut *rules.Cut) (count uint64, behind []rules.Tally, err error) {
+	if r.clocks == nil {
+		if err := r.readClocks(ctx); err != nil {
+			return 0, nil, err
+		}
+	}
 	q := &query{}
 	marks := []string{}
 	for i := range prev.Nodes {
@@ -351,17 +368,37 @@ func (r *Reader) arrived(ctx context.Context, prev, cut *rules.Cut) (rows uint64
 	if len(marks) > 0 {
 		late = "multiIf(" + strings.Join(marks, ", ") + ", 0)"
 	}
-	statement := "SELECT toString(node), count(), uniqExactIf(offset, " + late + ") FROM (" + q.slice("node, offset, earliest_ns", prev, cut) + ") GROUP BY node ORDER BY node"
-	err = r.each(ctx, fmt.Sprintf("count what arrived for cut %d", cut.Number), statement, q.args, func(r driver.Rows) error {
-		var node string
+	statement := `SELECT toString(node), toString(server), count(), uniqExactIf(offset, ` + late + `),
+    max(earliest_ns - at_ns), min(earliest_ns - at_ns), min(latest_ns - at_ns)
+FROM (` + q.slice("node, server, offset, at_ns, earliest_ns, latest_ns", prev, cut) + `)
+GROUP BY node, server
+ORDER BY node, server`
+	var servers []string
+	var mostE, leastE, leastL []int64
+	err = r.each(ctx, fmt.Sprintf("count what arrived for cut %d", cut.Number), statement, q.args, func(rows driver.Rows) error {
+		var node, server string
 		var n, b uint64
-		err := r.Scan(&node, &n, &b)
-		if rows += n; b > 0 {
+		var most, least, latest int64
+		if err := rows.Scan(&node, &server, &n, &b, &most, &least, &latest); err != nil {
+			return err
+		}
+		count += n
+		if last := len(behind) - 1; b > 0 && last >= 0 && behind[last].Name == node {
+			behind[last].Count += b
+		} else if b > 0 {
 			behind = append(behind, rules.Tally{Name: node, Count: b})
 		}
-		return err
+		if r.learn(server, clock{rules.Instant(most), rules.Instant(least), rules.Instant(latest)}) {
+			servers, mostE, leastE, leastL = append(servers, server), append(mostE, most), append(leastE, least), append(leastL, latest)
+		}
+		return nil
 	})
-	return rows, behind, err
+	if err != nil || len(servers) == 0 {
+		return count, behind, err
+	}
+	// A crash here leaves what this process has learnt of clocks unwritten: the next one
+	// takes the same cut in and learns it again.
+	return count, behind, r.insert(ctx, "INSERT INTO clocks (server, most_e, least_e, least_l)", servers, mostE, leastE, leastL)
 }
 
 // refused counts the identities whose amount each rule cannot read, by rule.
