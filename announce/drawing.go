@@ -139,7 +139,7 @@ func (d *drawing) drawRow(s *svg, a axis, i int) {
 		s.circle("pf-badge", margin+100, top+140, 50)
 	}
 	s.text("pf-name", margin+260, top+190, shown(r.Subject, pictureNameColumns))
-	when := clock(r.At, Number(r.UncertaintyNs()))
+	when := clock(r.At, r.UncertaintyNs())
 	if i > 0 {
 		when = after(d.row[0].At, r)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"photofinish/rules"
+	"photofinish/rules/hour"
 )
 
 // Build makes the reports of a selection from the ledger. The entries are in the
@@ -82,6 +83,9 @@ func build(cuts []rules.Cut, entries []rules.Entry, rulesets []*rules.Ruleset, b
 			break
 		}
 		f.sell(e)
+		if e.Kind == rules.KindConflict {
+			f.conflicts = append(f.conflicts, Conflict{e.Conflict.Server, e.Conflict.ID})
+		}
 		if e.Cut < b.from {
 			continue
 		}
@@ -115,7 +119,7 @@ type contest struct {
 	window      rules.Window
 }
 
-func contestOf(e *rules.Entry) contest { return contest{e.Rule, e.Scope, e.Window} }
+func contestOf(e *rules.Entry) contest { return contest{e.Rule, string(e.Scope), e.Window} }
 
 // compare orders contests by rule, window, scope.
 func (c contest) compare(o contest) int {
@@ -136,6 +140,7 @@ type fold struct {
 	cutOf       map[string]uint64
 	correctedBy map[string]string
 	rules       map[string]*rules.Rule
+	conflicts   []Conflict // of all cuts
 
 	part // of the report that is being collected
 }
@@ -174,11 +179,9 @@ func (f *fold) take(e *rules.Entry) {
 		f.part = part{
 			started: true, awards: map[placed]*rules.Entry{}, boards: map[contest]*rules.Entry{},
 			touched: map[contest]map[rules.Identity]*rules.Entry{},
-			report: Report{
-				Cut: Cut{From: e.Cut}, Awards: []Award{}, Leaderboards: []Leaderboard{}, Sales: []Sale{},
-				Compensations: []Compensation{}, Conflicts: []Conflict{}, Corrections: []Correction{}, Commitments: []Commitment{},
-			},
+			report:  Empty(),
 		}
+		f.report.Cut = &Cut{From: e.Cut}
 	}
 	c, r := contestOf(e), &f.report
 	switch e.Kind {
@@ -196,19 +199,28 @@ func (f *fold) take(e *rules.Entry) {
 	case rules.KindCompensation:
 		x := e.Compensation
 		r.Compensations = append(r.Compensations, Compensation{
-			Kind: x.Kind, Rule: e.Rule, Scope: e.Scope, Subject: x.Subject, Because: x.Because,
+			Kind: x.Kind, Rule: e.Rule, Scope: string(e.Scope), Subject: x.Subject, Because: x.Because,
 			Item: Text(x.Item), Takes: x.Takes, Window: e.Window, Outcome: e.ID,
 		})
 	case rules.KindCommitment:
-		r.Commitments = append(r.Commitments, Commitment{e.Rule, e.Scope, e.Window, e.Commitment.Digest})
-	case rules.KindConflict:
-		r.Conflicts = append(r.Conflicts, Conflict{e.Conflict.Server, e.Conflict.ID})
+		for i, digest := range e.Commitment.Digests {
+			r.Commitments = append(r.Commitments, Commitment{e.Rule, string(e.Scope), e.Window, i + 1, digest})
+		}
 	case rules.KindSettled:
 		r.Cut.Events += e.Settled.Events
 		r.Cut.Late += e.Settled.Late
 		r.Cut.TooLate += e.Settled.TooLate
+		r.Cut.Refused, r.Cut.Behind = orNone(e.Settled.Refused), orNone(e.Settled.Behind)
+	case rules.KindConflict: // every report says all of them
 	case rules.KindPrize: // is in the lines of its board
 	}
+}
+
+func orNone[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }
 
 // withdraw takes the award or board that a correction ends out of the report.
@@ -225,8 +237,13 @@ func (f *fold) withdraw(e *rules.Entry) {
 // finish returns the report as of the cut and begins the next.
 func (f *fold) finish(cut *rules.Cut) Report {
 	r := f.report
-	r.Cut.Number, r.Cut.Through, r.Cut.Ruleset = cut.Number, cut.Through, cut.Ruleset
-	r.Cut.Lagging = append([]string{}, cut.Lagging...)
+	c := r.Cut
+	c.Number, c.Kind, c.Through, c.AsOf = cut.Number, cut.Kind, cut.Through, cut.AsOf
+	c.Complete, c.Effects, c.Ruleset, c.Lagging = cut.Complete, cut.Effects, cut.Ruleset, []Lag{}
+	for _, l := range hour.Lagging(cut, 0) {
+		c.Lagging = append(c.Lagging, Lag{l.Node, l.Region, l.Server, l.Since, l.Until})
+	}
+	r.Conflicts = append(r.Conflicts, f.conflicts...)
 	r.cutOf, r.rules = f.cutOf, f.rules
 	for _, k := range slices.SortedFunc(maps.Keys(f.awards), func(a, b placed) int {
 		return cmp.Or(a.compare(b.contest), cmp.Compare(a.place, b.place), cmp.Compare(a.subject, b.subject))
@@ -243,9 +260,9 @@ func (f *fold) finish(cut *rules.Cut) Report {
 	return r
 }
 
-// state returns how sure an outcome is at the cut.
+// state returns how sure an outcome is once the cut is settled.
 func state(s rules.AwardState, finalAt rules.Instant, cut *rules.Cut) rules.AwardState {
-	if s != rules.Held && finalAt <= cut.Through {
+	if s != rules.Held && finalAt <= cut.AsOf {
 		return rules.Final
 	}
 	return s
@@ -254,25 +271,29 @@ func state(s rules.AwardState, finalAt rules.Instant, cut *rules.Cut) rules.Awar
 func (f *fold) award(e *rules.Entry, cut *rules.Cut) Award {
 	a := e.Award
 	shown := Award{
-		Rule: e.Rule, Scope: e.Scope, Window: e.Window, Place: a.Place, Subject: a.Claim.Subject,
-		At: a.Claim.At, UncertaintyNs: Number(a.Claim.UncertaintyNs()), Tied: a.Tied,
+		Rule: e.Rule, Scope: string(e.Scope), Window: e.Window, Place: a.Place, Subject: a.Claim.Subject,
+		At: a.Claim.At, Earliest: a.Claim.Earliest, Latest: a.Claim.Latest, UncertaintyNs: a.Claim.UncertaintyNs(), Tied: a.Tied,
+		Until: a.Until, WaitsFor: a.WaitsFor, Refines: Text(a.Refines),
 		State: state(a.State, a.FinalAt, cut), Outcome: e.ID, Corrects: Text(a.Corrects), Prize: Text(a.Claim.Prize),
 		RunnersUp: []RunnerUp{}, CorrectedBy: Text(f.correctedBy[e.ID]), FinalAt: a.FinalAt, Seed: a.Seed, claim: a.Claim,
 	}
 	for _, c := range a.RunnersUp {
-		shown.RunnersUp = append(shown.RunnersUp, RunnerUp{c.Subject, c.At, Number(c.UncertaintyNs()), c})
+		shown.RunnersUp = append(shown.RunnersUp, RunnerUp{c.Subject, c.At, c.Earliest, c.Latest, c.UncertaintyNs(), c})
 	}
 	return shown
 }
 
 func (f *fold) board(e *rules.Entry, cut *rules.Cut) Leaderboard {
 	b := Leaderboard{
-		Rule: e.Rule, Scope: e.Scope, Window: e.Window, State: state(rules.Provisional, e.Board.FinalAt, cut),
+		Rule: e.Rule, Scope: string(e.Scope), Window: e.Window, Lacking: e.Board.Lacking, Refines: Text(e.Board.Refines), State: state(rules.Provisional, e.Board.FinalAt, cut),
 		Outcome: e.ID, Corrects: Text(e.Board.Corrects), Standings: []Standings{},
 		CorrectedBy: Text(f.correctedBy[e.ID]), FinalAt: e.Board.FinalAt,
 	}
 	for _, l := range e.Board.Lines {
-		b.Standings = append(b.Standings, Standings{l.Place, l.Subject, Number(l.Score), l.Reached, l.Tied, Text(l.Prize)})
+		b.Standings = append(b.Standings, Standings{
+			Place: l.Place, Subject: l.Subject, Score: l.Score, Reached: l.Reached, Earliest: l.Earliest, Latest: l.Latest,
+			UncertaintyNs: int64(l.Latest-l.Earliest) / 2, Tied: l.Tied, Prize: Text(l.Prize),
+		})
 	}
 	return b
 }
@@ -280,7 +301,7 @@ func (f *fold) board(e *rules.Entry, cut *rules.Cut) Leaderboard {
 func correctionOf(e *rules.Entry) Correction {
 	c := e.Correction
 	return Correction{
-		Rule: e.Rule, Scope: e.Scope, Window: e.Window, Corrects: c.Corrects, Place: c.Place, Subject: Text(c.Subject),
-		Found: Text(c.Found), Policy: c.Policy, Reason: c.Reason, Outcome: e.ID,
+		Rule: e.Rule, Scope: string(e.Scope), Window: e.Window, Corrects: c.Corrects, Place: c.Place, Subject: Text(c.Subject),
+		Found: Text(c.Found), Gains: orNone(c.Gains), Keeps: orNone(c.Keeps), Loses: orNone(c.Loses), Denied: orNone(c.Denied), Policy: c.Policy, Reason: c.Reason, Outcome: e.ID,
 	}
 }

@@ -207,21 +207,23 @@ func pageFuncs() template.FuncMap {
 		"compensation": compensationText,
 		"chip":         chipText,
 		"grouped":      grouped,
-		"score":        func(n Number) string { return grouped(int64(n)) },
+		"score":        func(n rules.Amount) string { return groupedDigits(n.String()) },
 		"rows":         func() int { return maxRows },
 		"over":         func(n int) int { return max(0, n-maxRows) },
 		"attempts":     func(s Sale) []Attempt { a, _ := s.shown(); return a },
 		"moreAttempts": func(s Sale) int { _, n := s.shown(); return n },
-		"named":        func(c Correction) bool { return c.Subject != "" && c.Subject != c.Found },
+		"changes":      Correction.changes,
+		"lag":          lagText,
+		"wait":         waitText,
 		"drawn": func(p *Picture) template.HTML {
 			return template.HTML(p.inline) //nolint:gosec // the drawing encodes every text in it: see svg.text
 		},
 	}
 }
 
-// pageMoment writes an instant; the uncertainty is a Number or the constant 0.
+// pageMoment writes an instant; the uncertainty is an int64 or the constant 0.
 func pageMoment(at rules.Instant, uncertainty any) string {
-	u, _ := uncertainty.(Number)
+	u, _ := uncertainty.(int64)
 	return moment(at, u)
 }
 

@@ -61,10 +61,10 @@ func pair(ns int64, big time.Duration, bigName string, small time.Duration, smal
 
 // clock writes the time of day of an instant in UTC and how far it may be off:
 // "17:32:14 ± 0.5 s". Digits that the uncertainty makes meaningless are dropped.
-func clock(at rules.Instant, uncertaintyNs Number) string {
-	text := at.Time().Format("15:04:05") + fraction(at, int64(uncertaintyNs))
+func clock(at rules.Instant, uncertaintyNs int64) string {
+	text := at.Time().Format("15:04:05") + fraction(at, uncertaintyNs)
 	if uncertaintyNs > 0 {
-		text += " ± " + duration(int64(uncertaintyNs))
+		text += " ± " + duration(uncertaintyNs)
 	}
 	return text
 }
@@ -88,7 +88,7 @@ func fraction(at rules.Instant, uncertaintyNs int64) string {
 }
 
 // moment writes the day as well: "2014-02-12 17:32:14 ± 0.5 s".
-func moment(at rules.Instant, uncertaintyNs Number) string {
+func moment(at rules.Instant, uncertaintyNs int64) string {
 	return at.Time().Format(time.DateOnly) + " " + clock(at, uncertaintyNs)
 }
 

@@ -1,6 +1,7 @@
 package announce_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -98,11 +99,12 @@ func at(text string) rules.Instant {
 // claim is a finish that is right give or take err.
 func claim(subject, instant string, err time.Duration, prize string) rules.Claim {
 	i, e := at(instant), rules.Instant(err)
-	return rules.Claim{Subject: subject, At: i, Earliest: i - e, Latest: i + e, Decided: rules.Identity{Server: "eu-1", ID: "e-" + instant[11:19]}, Prize: prize}
+	return rules.Claim{Subject: subject, At: i, Point: i, Earliest: i - e, Latest: i + e, Region: "eu", Decided: rules.Identity{Server: "eu-1", ID: "e-" + instant[11:19]}, Prize: prize}
 }
 
+// seen is a finish that one server saw.
 func seen(c rules.Claim, server string, seq uint64) rules.Claim {
-	c.Server, c.ServerAt, c.Seq = server, c.At, seq
+	c.Decided = rules.Identity{Server: server, ID: fmt.Sprint(seq)}
 	return c
 }
 
@@ -111,11 +113,14 @@ func award(rule, scope string, place int, state rules.AwardState, tied bool, c r
 		next = []rules.Claim{}
 	}
 	e := rules.Entry{
-		Kind: rules.KindAward, Rule: rule, Scope: scope,
+		Kind: rules.KindAward, Rule: rule, Scope: rules.Scope(scope),
 		Award: &rules.Award{Place: place, Claim: c, Tied: tied, State: state, FinalAt: c.Latest.Add(72 * time.Hour), RunnersUp: next},
 	}
 	if state == rules.Provisional {
 		e.Key = "pf-" + rule + c.Subject
+	} else {
+		e.Award.Until = c.Latest.Add(6 * time.Hour)
+		e.Award.WaitsFor = []rules.Lag{{Node: "eu-3", Since: c.At}}
 	}
 	return e
 }
@@ -132,6 +137,11 @@ func correction(wrong *rules.Entry, found, policy, reason string) rules.Entry {
 	}
 	if wrong.Award != nil {
 		e.Correction.Place, e.Correction.Subject = wrong.Award.Place, wrong.Award.Claim.Subject
+		if policy == rules.Keep {
+			e.Correction.Keeps, e.Correction.Denied = []string{e.Correction.Subject}, []string{found}
+		} else {
+			e.Correction.Gains, e.Correction.Loses = []string{found}, []string{e.Correction.Subject}
+		}
 	}
 	if wrong.Allocation != nil {
 		e.Correction.Subject = wrong.Allocation.Player
@@ -151,7 +161,7 @@ func allocation(rule, player, instant string, stock int64, state rules.Allocatio
 	e := rules.Entry{
 		Kind: rules.KindAllocation, Rule: rule, Scope: "world",
 		Allocation: &rules.Allocation{
-			Attempt: rules.Identity{Server: "us-1", ID: "b-" + player}, Player: player, At: i, Units: 1, State: state, Reason: reason,
+			Attempt: rules.Identity{Server: "us-1", ID: "b-" + player}, Player: player, Region: "us", At: i, Instant: i, Earliest: i - 5e7, Latest: i + 5e7, Units: 1, State: state, Reason: reason,
 			Price: rules.Money{Amount: 999, Currency: "USD"}, Item: rule, Stock: stock, FinalAt: i + 72*hour,
 		},
 	}
@@ -171,7 +181,7 @@ func board(lines ...rules.Line) rules.Entry {
 }
 
 func line(place int, subject string, score int64, tied bool, prize string) rules.Line {
-	return rules.Line{Place: place, Subject: subject, Score: score, Reached: at("2026-11-20T21:14:03.25Z"), Tied: tied, Prize: prize}
+	return rules.Line{Place: place, Subject: subject, Score: rules.Whole(score), Reached: at("2026-11-20T21:14:03.25Z"), Tied: tied, Prize: prize}
 }
 
 // maxRunners is how many finishes a picture shows.
@@ -186,7 +196,11 @@ type ledger struct {
 
 func (l *ledger) settle(through string, events rules.Settled, lagging []string, entries ...rules.Entry) []rules.Entry {
 	n := uint64(len(l.cuts) + 1)
-	l.cuts = append(l.cuts, rules.Cut{Number: n, Through: at(through), Ruleset: l.rulesets[0].Digest, Nodes: []rules.NodeCut{}, Lagging: lagging})
+	nodes := []rules.NodeLine{}
+	for _, name := range lagging {
+		nodes = append(nodes, rules.NodeLine{Node: name, State: rules.NodeLive, Watermark: at(through) - hour, Since: at(through) - hour})
+	}
+	l.cuts = append(l.cuts, rules.Cut{Number: n, Through: at(through), Ruleset: l.rulesets[0].Digest, Kind: rules.HourCut, AsOf: at(through).Add(2 * time.Minute), Nodes: nodes})
 	sealed := rules.Seal(n, entries, events)
 	l.entries = append(l.entries, sealed...)
 	return sealed
@@ -220,7 +234,7 @@ func history(t testing.TB) *ledger {
 
 	commitment := rules.Entry{
 		Kind: rules.KindCommitment, Rule: "boss-7", Scope: "region:us",
-		Commitment: &rules.Commitment{Digest: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
+		Commitment: &rules.Commitment{Digests: []string{"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}},
 	}
 	c1 := l.settle("2026-11-20T08:00:00Z", rules.Settled{Events: 44558}, []string{"eu-3"},
 		award("rabbit-slayer", "world", 1, rules.Held, false, ana, bo, cy),

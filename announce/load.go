@@ -32,6 +32,9 @@ var correctedSQL string
 //go:embed sql/correcting.sql
 var correctingSQL string
 
+//go:embed sql/conflicts.sql
+var conflictsSQL string
+
 //go:embed sql/rulesets.sql
 var rulesetsSQL string
 
@@ -41,7 +44,7 @@ var rulesetsSQL string
 // is not, a *NotSettledError.
 //
 // Of one cut it reads that cut, and of earlier ones only who holds a unit of the
-// limited sales it touched and what it corrected.
+// limited sales it touched, what it corrected, and conflicts.
 func Load(ctx context.Context, conn driver.Conn, sel Selection) ([]Report, error) {
 	l := loader{conn}
 	var last uint64
@@ -108,6 +111,7 @@ func (l loader) entries(ctx context.Context, b bounds) ([]rules.Entry, error) {
 		{"reserved", reservedSQL, b.from > 1 && kinds[rules.KindAllocation]},
 		{"corrected", correctedSQL, b.from > 1 && kinds[rules.KindCorrection]},
 		{"correcting", correctingSQL, b.perCut && b.to < b.last},
+		{"conflicts", conflictsSQL, b.from > 1},
 	} {
 		if !more.wanted {
 			continue

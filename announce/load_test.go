@@ -36,13 +36,13 @@ func record(t testing.TB, conn driver.Conn, cuts []rules.Cut, entries []rules.En
 		t.Fatal(err)
 	}
 	l, err := conn.PrepareBatch(t.Context(), `INSERT INTO ledger
-(cut, n, kind, rule, scope, window_opens_ns, window_closes_ns, key, id, body)`)
+(cut, n, kind, rule, scope, window_opens_ns, window_closes_ns, subject, key, id, body)`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range entries {
 		e := &entries[i]
-		if err := l.Append(e.Cut, e.N, string(e.Kind), e.Rule, e.Scope, int64(e.Window.Opens), int64(e.Window.Closes), e.Key, e.ID, encoded(t, e)); err != nil {
+		if err := l.Append(e.Cut, e.N, string(e.Kind), e.Rule, string(e.Scope), int64(e.Window.Opens), int64(e.Window.Closes), e.Subject(), e.Key, e.ID, encoded(t, e)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,7 +82,7 @@ func TestLoad(t *testing.T) {
 	losers := slices.Clone(l.cuts)
 	for i := range losers {
 		losers[i].Through++
-		losers[i].Lagging = []string{"a loser"}
+		losers[i].Nodes = []rules.NodeLine{{Node: "a loser", State: rules.NodeLive}}
 	}
 	record(t, conn, losers, l.entries)
 	for range 2 {

@@ -85,7 +85,7 @@ func (m *markdown) report(r *Report) {
 	m.paragraph("%s", r.covers())
 	m.paragraph("%s", r.short())
 	if len(r.Cut.Lagging) > 0 {
-		m.paragraph("Waiting for: %s", strings.Join(mapped(r.Cut.Lagging, name), ", "))
+		m.paragraph("Waiting for: %s", strings.Join(mapped(r.Cut.Lagging, func(l Lag) string { return name(lagText(l)) }), ", "))
 	}
 	m.awards(r)
 	m.boards(r)
@@ -107,7 +107,7 @@ func digestText(s string) string {
 	}, s)
 }
 
-func mapped(texts []string, f func(string) string) []string {
+func mapped[T any](texts []T, f func(T) string) []string {
 	out := make([]string, len(texts))
 	for i, t := range texts {
 		out[i] = f(t)
@@ -139,7 +139,7 @@ func (m *markdown) awards(r *Report) {
 		m.table("Place", "Who", "When (UTC)", "State", "Prize", "Outcome")
 		for _, a := range v.Awards {
 			m.row(placeText(a.Place), "**"+name(a.Subject)+"**", moment(a.At, a.UncertaintyNs),
-				m.state(string(a.State), tieText(a)), orDash(a.Prize), m.outcome(r, a.Outcome, a.Corrects, a.CorrectedBy))
+				m.state(string(a.State), tieText(a))+waitCell(a), orDash(a.Prize), m.outcome(r, a.Outcome, a.Corrects, a.CorrectedBy))
 		}
 		m.omitted(v.Omitted, "awards")
 		m.WriteByte('\n')
@@ -151,6 +151,14 @@ func (m *markdown) awards(r *Report) {
 			m.paragraph("Next: %s", strings.Join(next, ", "))
 		}
 	}
+}
+
+// waitCell says until when a held award waits, and for whom.
+func waitCell(a Award) string {
+	if text := waitText(a); text != "" {
+		return " " + name(text)
+	}
+	return ""
 }
 
 // state writes how sure an outcome is, so that it is seen without colours.
@@ -220,7 +228,7 @@ func (m *markdown) boards(r *Report) {
 			if s.Tied {
 				place += " (tied)"
 			}
-			m.row(place, name(s.Subject), grouped(int64(s.Score)), moment(s.Reached, 0), orDash(s.Prize))
+			m.row(place, name(s.Subject), groupedDigits(s.Score.String()), moment(s.Reached, 0), orDash(s.Prize))
 		}
 		m.WriteByte('\n')
 	}
@@ -245,7 +253,7 @@ func (m *markdown) sales(r *Report) {
 			if a.Reason != "" {
 				state += ": " + name(string(a.Reason))
 			}
-			m.row(name(a.Player), moment(a.At, 0), strconv.FormatInt(int64(a.Units), 10), state)
+			m.row(name(a.Player), moment(a.At, 0), strconv.FormatInt(a.Units, 10), state)
 		}
 		m.omitted(omitted, "attempts")
 		m.WriteByte('\n')
@@ -268,15 +276,18 @@ func (m *markdown) corrections(r *Report) {
 	m.WriteByte('\n')
 }
 
-// changed says from whom to whom; a board has no one subject.
+// changed says who gains, keeps, loses and is denied the place; a board has no one
+// subject.
 func (m *markdown) changed(c Correction) string {
-	switch {
-	case c.Subject == "" || c.Subject == c.Found:
-		return ""
-	case c.Found == "":
-		return "; it named " + name(string(c.Subject))
+	text := ""
+	for _, part := range c.changes() {
+		text += "; " + strings.Join(mapped(part.Who, name), ", ")
+		if part.More > 0 {
+			text += fmt.Sprintf(" and %d more", part.More)
+		}
+		text += " " + part.What
 	}
-	return "; it named " + name(string(c.Subject)) + ", and " + name(string(c.Found)) + " was first"
+	return text
 }
 
 func (m *markdown) compensations(r *Report) {
@@ -308,7 +319,8 @@ func (m *markdown) commitments(r *Report) {
 			m.omitted(len(r.Commitments)-i, "sealed draws")
 			break
 		}
-		m.line("- %s · %s · %s: the seed's SHA-256 is `%s`", name(c.Rule), name(scopeText(c.Scope)), windowText(c.Window), digestText(c.Digest))
+		m.line("- %s · %s · %s: the SHA-256 of the seed of place %d is `%s`",
+			name(c.Rule), name(scopeText(c.Scope)), windowText(c.Window), c.Place, digestText(c.Digest))
 	}
 	m.WriteByte('\n')
 }

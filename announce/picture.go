@@ -145,7 +145,7 @@ func (d *drawing) describe() string {
 		if r.place > 0 {
 			who = fmt.Sprintf("Place %d: %s", r.place, who)
 		}
-		lines = append(lines, who+", "+moment(r.At, Number(r.UncertaintyNs()))+" UTC.")
+		lines = append(lines, who+", "+moment(r.At, r.UncertaintyNs())+" UTC.")
 	}
 	return strings.Join(lines, "\n")
 }

@@ -49,7 +49,7 @@ func TestMoments(t *testing.T) {
 		}
 	}
 	i, _ := rules.ParseInstant("2014-02-12T17:32:14.123456789Z")
-	for u, want := range map[Number]string{
+	for u, want := range map[int64]string{
 		0: "17:32:14.123456789", 1: "17:32:14.123456789 ± 1 ns", 12e6: "17:32:14.123 ± 12 ms", 5e8: "17:32:14.12 ± 0.5 s", 3600e9: "17:32:14 ± 1 h",
 	} {
 		if got := clock(i, u); got != want {

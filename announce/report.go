@@ -2,7 +2,6 @@ package announce
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"photofinish/rules"
@@ -11,15 +10,16 @@ import (
 // Report is what was decided in the cuts it covers. Its JSON is a promise to
 // users: fields are only ever added. Lists are never nil.
 type Report struct {
-	Cut           Cut            `json:"cut"`
+	Cut           *Cut           `json:"cut"`           // null: nothing is settled yet
 	Awards        []Award        `json:"awards"`        // by rule, window, scope, place, subject
 	Leaderboards  []Leaderboard  `json:"leaderboards"`  // by rule, window, scope
 	Sales         []Sale         `json:"sales"`         // by rule, window, scope
 	Compensations []Compensation `json:"compensations"` // as in the ledger
 	Conflicts     []Conflict     `json:"conflicts"`     // as in the ledger
 	Voided        uint64         `json:"voided"`
-	Corrections   []Correction   `json:"corrections"` // as in the ledger
-	Commitments   []Commitment   `json:"commitments"` // as in the ledger
+	Cost          *Cost          `json:"cost,omitempty"` // of the run that made it; in the report of a run alone
+	Corrections   []Correction   `json:"corrections"`    // as in the ledger
+	Commitments   []Commitment   `json:"commitments"`    // as in the ledger
 
 	cutOf map[string]uint64      // of the entries that the report names, by ID; of others it is unknown
 	rules map[string]*rules.Rule // by ID; rules whose file cannot be read any more are missing
@@ -27,14 +27,38 @@ type Report struct {
 
 // Cut says what the report covers: the cuts From to Number, as of Number.
 type Cut struct {
-	Number  uint64        `json:"number"`
-	Through rules.Instant `json:"through"`
-	Ruleset string        `json:"ruleset"`
-	Events  uint64        `json:"events"` // taken in, of all cuts covered
-	Late    uint64        `json:"late"`   // of these, of a time that an earlier cut had settled
-	Lagging []string      `json:"lagging"`
-	TooLate uint64        `json:"too_late"` // of these, for a contest past correction
-	From    uint64        `json:"from"`     // the first cut covered
+	Number   uint64        `json:"number"`
+	Kind     rules.CutKind `json:"kind"`
+	Through  rules.Instant `json:"through"`
+	AsOf     rules.Instant `json:"as_of"`
+	Complete bool          `json:"complete"` // nobody was waited for
+	Effects  bool          `json:"effects"`  // what was decided is sent
+	Ruleset  string        `json:"ruleset"`
+	Events   uint64        `json:"events"` // taken in, of all cuts covered
+	Late     uint64        `json:"late"`   // of these, of a time that an earlier cut had settled
+	Lagging  []Lag         `json:"lagging"`
+	Refused  []rules.Tally `json:"refused"`  // events whose amount a rule could not read, of the cut Number
+	Behind   []rules.Tally `json:"behind"`   // rows that came after their node's watermark had passed them, likewise
+	TooLate  uint64        `json:"too_late"` // of these, for a contest past correction
+	From     uint64        `json:"from"`     // the first cut covered
+}
+
+// Lag is who had not told of everything before the cut's Through.
+type Lag struct {
+	Node   string        `json:"node"`
+	Region string        `json:"region"` // "": every region of the node
+	Server string        `json:"server"` // "": the node itself
+	Since  rules.Instant `json:"since"`  // when it last spoke
+	Until  rules.Instant `json:"until"`  // when nobody waits for it any more
+}
+
+// Cost is what a run's queries cost, by the server's own counters.
+type Cost struct {
+	Cuts      int     `json:"cuts"`
+	Queries   uint64  `json:"queries"`
+	RowsRead  uint64  `json:"rows_read,string"`
+	BytesRead uint64  `json:"bytes_read,string"`
+	Seconds   float64 `json:"seconds"`
 }
 
 // Award is a place that a subject took.
@@ -44,8 +68,10 @@ type Award struct {
 	Window        rules.Window     `json:"window"`
 	Place         int              `json:"place"` // from 1; 0 of an achievement
 	Subject       string           `json:"subject"`
-	At            rules.Instant    `json:"at"`
-	UncertaintyNs Number           `json:"uncertainty_ns"`
+	At            rules.Instant    `json:"at"` // the stamp of the deciding event, as its server gave it
+	Earliest      rules.Instant    `json:"earliest"`
+	Latest        rules.Instant    `json:"latest"`
+	UncertaintyNs int64            `json:"uncertainty_ns"` // half the distance of the two, rounded down
 	Tied          bool             `json:"tied"`
 	State         rules.AwardState `json:"state"` // final is seen from the report's cut
 	Outcome       string           `json:"outcome"`
@@ -54,7 +80,10 @@ type Award struct {
 	RunnersUp     []RunnerUp       `json:"runners_up"`
 	CorrectedBy   Text             `json:"corrected_by"` // the correction by a later cut
 	FinalAt       rules.Instant    `json:"final_at"`
-	Seed          string           `json:"seed,omitempty"` // of a draw, hex
+	Seed          string           `json:"seed,omitempty"`      // of a draw, hex
+	Until         rules.Instant    `json:"until,omitzero"`      // of a held award: it is given then at the latest
+	WaitsFor      []rules.Lag      `json:"waits_for,omitempty"` // likewise: who may still change it
+	Refines       Text             `json:"refines"`             // the entry that said the same, but for the instant
 
 	claim rules.Claim
 }
@@ -63,7 +92,9 @@ type Award struct {
 type RunnerUp struct {
 	Subject       string        `json:"subject"`
 	At            rules.Instant `json:"at"`
-	UncertaintyNs Number        `json:"uncertainty_ns"`
+	Earliest      rules.Instant `json:"earliest"`
+	Latest        rules.Instant `json:"latest"`
+	UncertaintyNs int64         `json:"uncertainty_ns"`
 
 	claim rules.Claim
 }
@@ -79,16 +110,23 @@ type Leaderboard struct {
 	Standings   []Standings      `json:"standings"`
 	CorrectedBy Text             `json:"corrected_by"`
 	FinalAt     rules.Instant    `json:"final_at"`
+	Lacking     []rules.Lag      `json:"lacking,omitempty"` // who was no longer waited for when it closed
+	Refines     Text             `json:"refines"`
 }
 
 // Standings is one line of a leaderboard.
 type Standings struct {
 	Place   int           `json:"place"`
 	Subject string        `json:"subject"`
-	Score   Number        `json:"score"`
+	Score   rules.Amount  `json:"score"`
 	Reached rules.Instant `json:"reached"`
-	Tied    bool          `json:"tied"`
-	Prize   Text          `json:"prize"`
+
+	Earliest      rules.Instant `json:"earliest"`
+	Latest        rules.Instant `json:"latest"`
+	UncertaintyNs int64         `json:"uncertainty_ns"`
+
+	Tied  bool `json:"tied"`
+	Prize Text `json:"prize"`
 }
 
 // Sale is what the attempts to buy got. Of a limited sale, Sold and the attempts
@@ -99,8 +137,8 @@ type Sale struct {
 	Rule            string       `json:"rule"`
 	Scope           string       `json:"scope"`
 	Window          rules.Window `json:"window"`
-	Stock           *Number      `json:"stock"` // nil: unlimited
-	Sold            Number       `json:"sold"`  // units
+	Stock           *int64       `json:"stock"` // nil: unlimited
+	Sold            int64        `json:"sold"`  // units
 	SoldOut         int          `json:"sold_out"`
 	Declined        int          `json:"declined"`
 	Attempts        []Attempt    `json:"attempts"` // those that hold a unit, then those told no; each by At, then as in the ledger
@@ -119,14 +157,21 @@ const (
 
 // Attempt is an attempt to buy.
 type Attempt struct {
-	Player  string                `json:"player"`
-	At      rules.Instant         `json:"at"`
-	State   rules.AllocationState `json:"state"`
-	Server  string                `json:"server"`
-	ID      string                `json:"id"`
-	Units   Number                `json:"units"`
-	Reason  Text                  `json:"reason"`
-	Outcome string                `json:"outcome"`
+	Player string                `json:"player"`
+	At     rules.Instant         `json:"at"`
+	State  rules.AllocationState `json:"state"`
+	Region string                `json:"region"`
+	Tied   bool                  `json:"tied"`
+
+	Earliest      rules.Instant `json:"earliest"`
+	Latest        rules.Instant `json:"latest"`
+	UncertaintyNs int64         `json:"uncertainty_ns"`
+
+	Server  string `json:"server"`
+	ID      string `json:"id"`
+	Units   int64  `json:"units"`
+	Reason  Text   `json:"reason"`
+	Outcome string `json:"outcome"`
 }
 
 // Compensation is what a correction did for a subject.
@@ -151,6 +196,10 @@ type Correction struct {
 	Place    int          `json:"place"`   // 0: not of an award
 	Subject  Text         `json:"subject"` // whom the earlier entry named; none of a board
 	Found    Text         `json:"found"`   // who should have been named; of a board, a digest of its lines
+	Gains    []string     `json:"gains"`   // who has the place now and had not
+	Keeps    []string     `json:"keeps"`   // who had it and has it
+	Loses    []string     `json:"loses"`   // who had it and has it no more
+	Denied   []string     `json:"denied"`  // who should have it and does not get it
 	Policy   string       `json:"policy"`
 	Reason   string       `json:"reason"`
 	Outcome  string       `json:"outcome"`
@@ -167,6 +216,7 @@ type Commitment struct {
 	Rule   string       `json:"rule"`
 	Scope  string       `json:"scope"`
 	Window rules.Window `json:"window"`
+	Place  int          `json:"place"`
 	Digest string       `json:"digest"`
 }
 
@@ -194,6 +244,9 @@ func (r *Report) CompensationsByKind() []KindCount {
 // cutBeside returns the cut of an entry where a reader of the report would not know
 // it, 0 where it is the only one that the report covers or is not known.
 func (r *Report) cutBeside(outcome string) uint64 {
+	if r.Cut == nil {
+		return 0
+	}
 	if cut := r.cutOf[outcome]; cut != r.Cut.Number || r.Cut.From != r.Cut.Number {
 		return cut
 	}
@@ -218,18 +271,10 @@ func (t Text) MarshalJSON() ([]byte, error) {
 	return marshalText(string(t))
 }
 
-// Number is a whole number that is a string in JSON where a reader that has only
-// floating point would lose digits.
-type Number int64
-
-// exactInFloat is the largest number up to which each has a float64 of its own.
-const exactInFloat = 1 << 53
-
-// MarshalJSON writes a number, or beyond 2^53 a string of its digits.
-func (n Number) MarshalJSON() ([]byte, error) {
-	digits := strconv.AppendInt(nil, int64(n), 10)
-	if n > exactInFloat || n < -exactInFloat {
-		return append(append([]byte{'"'}, digits...), '"'), nil
+// Empty is the report of a settlement that has not settled anything.
+func Empty() Report {
+	return Report{
+		Awards: []Award{}, Leaderboards: []Leaderboard{}, Sales: []Sale{}, Compensations: []Compensation{},
+		Conflicts: []Conflict{}, Corrections: []Correction{}, Commitments: []Commitment{},
 	}
-	return digits, nil
 }

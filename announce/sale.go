@@ -21,13 +21,13 @@ func saleOf(c contest, decided, held map[rules.Identity]*rules.Entry) Sale {
 	}
 	limit := MaxUnlimitedHeld
 	if terms.Stock > 0 {
-		stock := Number(terms.Stock)
+		stock := terms.Stock
 		s.Stock = &stock
 		holders = queue(held, func(*rules.Allocation) bool { return true })
 		limit = len(holders)
 	}
 	for i := range holders {
-		s.Sold += Number(holders[i].Allocation.Units)
+		s.Sold += holders[i].Allocation.Units
 	}
 	for i := range told {
 		if told[i].Allocation.State == rules.SoldOut {
@@ -51,7 +51,8 @@ func (s *Sale) show(entries []*rules.Entry, limit int) {
 		a := entries[i].Allocation
 		s.Attempts = append(s.Attempts, Attempt{
 			Player: a.Player, At: a.At, State: a.State, Server: a.Attempt.Server, ID: a.Attempt.ID,
-			Units: Number(a.Units), Reason: Text(a.Reason), Outcome: entries[i].ID,
+			Region: a.Region, Tied: a.Tied, Earliest: a.Earliest, Latest: a.Latest, UncertaintyNs: int64(a.Latest-a.Earliest) / 2,
+			Units: a.Units, Reason: Text(a.Reason), Outcome: entries[i].ID,
 		})
 	}
 }
@@ -66,7 +67,7 @@ func queue(entries map[rules.Identity]*rules.Entry, wanted func(*rules.Allocatio
 		}
 	}
 	slices.SortFunc(list, func(a, b *rules.Entry) int {
-		return cmp.Or(cmp.Compare(a.Allocation.At, b.Allocation.At), compareEntries(a, b))
+		return cmp.Or(cmp.Compare(a.Allocation.Instant, b.Allocation.Instant), compareEntries(a, b))
 	})
 	return list
 }

@@ -21,8 +21,6 @@ func between(a, b *runner) relation {
 		return tied
 	case !overlap(&a.Claim, &b.Claim):
 		return apart
-	case a.Server != "" && a.Server == b.Server && (a.ServerAt != b.ServerAt || a.Seq != b.Seq):
-		return ordered
 	case a.tied:
 		return tied
 	}
@@ -62,10 +60,10 @@ func verdict(row []runner) string {
 		}
 		return text + fmt.Sprintf("%s was likelier first, by %s.", who, gap)
 	case ordered:
-		if first.Server != "" && first.Server == second.Server {
+		if first.Decided.Server == second.Decided.Server {
 			return fmt.Sprintf("%s beat %s: one server saw both, and its own order decides.", who, other)
 		}
-		return fmt.Sprintf("%s beat %s: the servers' own order decides.", who, other)
+		return fmt.Sprintf("%s beat %s: the order of the servers on which they met decides.", who, other)
 	case apart:
 	}
 	switch {

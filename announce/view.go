@@ -138,7 +138,7 @@ func (r *Report) facts() []fact {
 	states := counts([]KindCount{{"final", final}, {"provisional", provisional}, {"held", held}})
 	sold, told := int64(0), 0
 	for _, s := range r.Sales {
-		sold += int64(s.Sold)
+		sold += s.Sold
 		told += s.SoldOut + s.Declined
 	}
 	kinds := r.CompensationsByKind()
@@ -166,7 +166,7 @@ func (r *Report) facts() []fact {
 	return facts
 }
 
-func lateText(c Cut) string {
+func lateText(c *Cut) string {
 	if c.Late == 0 {
 		return ""
 	}
@@ -190,7 +190,10 @@ func counts(kinds []KindCount) string {
 
 // grouped writes a number with commas between thousands.
 func grouped(n int64) string {
-	digits := strconv.FormatInt(n, 10)
+	return groupedDigits(strconv.FormatInt(n, 10))
+}
+
+func groupedDigits(digits string) string {
 	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
 		digits = digits[:i] + "," + digits[i:]
 	}
@@ -245,6 +248,8 @@ func policyText(policy string) string {
 		return "It moves to whom it belongs."
 	case rules.Keep:
 		return "What was decided stays."
+	case rules.Withdrawn:
+		return "Nothing had been given."
 	}
 	return ""
 }
@@ -262,9 +267,9 @@ func compensationText(c Compensation) string {
 
 // soldText sums a sale up: "3 of 3 sold".
 func soldText(s Sale) string {
-	text := strconv.FormatInt(int64(s.Sold), 10)
+	text := strconv.FormatInt(s.Sold, 10)
 	if s.Stock != nil {
-		text += " of " + strconv.FormatInt(int64(*s.Stock), 10)
+		text += " of " + strconv.FormatInt(*s.Stock, 10)
 	}
 	text += " sold"
 	if s.SoldOut > 0 {
@@ -303,4 +308,63 @@ func money(m rules.Money) string {
 		digits = "−" + digits
 	}
 	return digits + " " + m.Currency
+}
+
+// shownNames is how many names a correction lists of a kind.
+const shownNames = 5
+
+// changePart is what a correction means for some.
+type changePart struct {
+	Who  []string
+	More int // not listed
+	What string
+}
+
+// changes says what a correction means for whom. Of a board, whose lines say it, it says
+// nothing.
+func (c Correction) changes() []changePart {
+	var parts []changePart
+	if c.Subject == "" {
+		return nil
+	}
+	for _, p := range []changePart{
+		{Who: c.Gains, What: "gains it"}, {Who: c.Keeps, What: "keeps it"}, {Who: c.Loses, What: "loses it"}, {Who: c.Denied, What: "should have it and does not"},
+	} {
+		if len(p.Who) > 0 {
+			p.More = max(0, len(p.Who)-shownNames)
+			p.Who = p.Who[:len(p.Who)-p.More]
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+// lagText says who lags and since when.
+func lagText(l Lag) string {
+	who := "node " + l.Node
+	if l.Region != "" {
+		who += " (region " + l.Region + ")"
+	}
+	if l.Server != "" {
+		who = "server " + l.Server + " of " + who
+	}
+	return who + ", since " + moment(l.Since, 0)
+}
+
+// waitText says until when a held award waits, and for whom; "" of one that is given.
+func waitText(a Award) string {
+	if a.State != rules.Held {
+		return ""
+	}
+	text := "until " + moment(a.Until, 0) + " at the latest"
+	for i, l := range a.WaitsFor {
+		if i == shownNames {
+			return text + fmt.Sprintf(" and %d more", len(a.WaitsFor)-i)
+		}
+		text += map[bool]string{true: ", for ", false: ", "}[i == 0] + "node " + l.Node
+		if l.Region != "" {
+			text += " (region " + l.Region + ")"
+		}
+	}
+	return text
 }
