@@ -69,6 +69,7 @@ func TestAnswers(t *testing.T) {
 			w := newWorld(t, clickhousetest.New(t))
 			test.in(w)
 			w.run(test.cfg, through)
+			w.verify()
 			differ(t, test.name, w.outcome(), want)
 			if again := w.run(test.cfg, through); again.First != 0 {
 				t.Errorf("settling again made cuts %d to %d", again.First, again.Last)
@@ -111,6 +112,7 @@ func TestTwoSettlers(t *testing.T) {
 		})
 	}
 	wait.Wait()
+	w.verify()
 	differ(t, "two settlers", w.outcome(), want)
 	if !slices.Equal(w.decisions(), alone.decisions()) {
 		t.Error("two settlers made another ledger than one")
@@ -235,6 +237,7 @@ func TestKillAtEachStep(t *testing.T) {
 		}
 	}
 	w.run(settle.Config{}, through)
+	w.verify()
 	differ(t, "killed", w.outcome(), want)
 	t.Logf("killed %d times", killed)
 }
@@ -258,6 +261,7 @@ func TestLateEvidence(t *testing.T) {
 	}
 	result := w.run(settle.Config{}, through)
 	after := w.standings()
+	w.verify()
 	differ(t, "late evidence", w.outcome(), want)
 	late, corrected, compensations, corrections := uint64(0), map[string]bool{}, 0, 0
 	for _, e := range w.entries() {

@@ -50,6 +50,9 @@ func TestSimulation(t *testing.T) {
 				if err := sameLedger(t, conn, want); err != nil {
 					t.Fatalf("in round %d %v", round, err)
 				}
+				if (&world{T: t, conn: conn}).verify(); t.Failed() {
+					t.Fatalf("in round %d", round)
+				}
 			}
 		})
 	}

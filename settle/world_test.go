@@ -23,6 +23,7 @@ import (
 	"photofinish/rules"
 	"photofinish/rules/hour"
 	"photofinish/settle"
+	"photofinish/settle/verify"
 )
 
 func TestMain(m *testing.M) {
@@ -159,6 +160,21 @@ func (w *world) try(cfg settle.Config, through rules.Instant) (settle.Result, er
 		w.Fatal(err)
 	}
 	return s.Run(context.Background(), w.set, hour.Now{Mode: hour.Through, T: through})
+}
+
+// verify checks that a replay finds no difference.
+func (w *world) verify() {
+	w.Helper()
+	v, err := verify.Run(context.Background(), w.conn, verify.Config{})
+	if err != nil {
+		w.Fatal(err)
+	}
+	if v.Cuts == 0 || v.Entries == 0 {
+		w.Fatalf("verify replayed nothing: %+v", v)
+	}
+	for _, m := range v.Mismatches {
+		w.Error("verify: ", m)
+	}
 }
 
 // ledger returns every entry as it stands in the table, copies removed.
