@@ -19,7 +19,9 @@ import (
 	"photofinish/announce"
 	"photofinish/ingest"
 	"photofinish/rules"
+	plan "photofinish/rules/hour"
 	"photofinish/settle"
+	"photofinish/settle/verify"
 )
 
 // bench is one run: a data folder, what is measured in it, in order.
@@ -168,7 +170,7 @@ func (b *bench) run(through rules.Instant) (settle.Result, cost, error) {
 	}
 	var result settle.Result
 	took, err := b.measure(func() (err error) {
-		result, err = s.Run(b.ctx, b.set, settle.Until{Through: through, Complete: true})
+		result, err = s.Run(b.ctx, b.set, plan.Now{Mode: plan.Through, T: through})
 		return err
 	})
 	return result, took, err
@@ -267,12 +269,8 @@ func (b *bench) bareCut(n uint64) error {
 // checkAnswers voids the figures if what was settled is wrong.
 func (b *bench) checkAnswers(logs string) func() error {
 	return func() error {
-		s, err := settle.New(b.conn, slog.New(slog.DiscardHandler), settle.Config{})
-		if err != nil {
-			return err
-		}
-		var v settle.Verification
-		took, err := b.measure(func() (err error) { v, err = s.Verify(b.ctx, nil); return err })
+		var v verify.Verification
+		took, err := b.measure(func() (err error) { v, err = verify.Run(b.ctx, b.conn, verify.Config{}); return err })
 		if err != nil {
 			return err
 		}

@@ -86,7 +86,7 @@ func TestDemoTampered(t *testing.T) {
 		},
 		{
 			"a score counts twice",
-			`ALTER TABLE ledger UPDATE body = replaceRegexpOne(body, '"score":(\\d+)', '"score":2\\1') WHERE kind = 'board'` + settings,
+			`ALTER TABLE ledger UPDATE body = replaceRegexpOne(body, '"score":"(\\d+)', '"score":"2\\1') WHERE kind = 'board'` + settings,
 			[]string{"FAILED  G2 ", "FAILED  G3, G4", "FAILED  G8 ", "FAILED  G9 "},
 		},
 	} {

@@ -42,10 +42,9 @@ func exitCode(err error) int {
 	var field *ingest.FieldError
 	var ruleset *rules.RulesetError
 	var format *clickhouse.FormatError
-	var mismatch *settle.MismatchError
 	var notSettled *announce.NotSettledError
 	switch {
-	case errors.Is(err, errPerson), errors.As(err, &mismatch):
+	case errors.Is(err, errPerson), errors.Is(err, settle.ErrHoles):
 		return exitPerson
 	case errors.As(err, &usage), errors.As(err, &input), errors.As(err, &field), errors.As(err, &ruleset), errors.As(err, &format),
 		errors.Is(err, announce.ErrNothingSettled), errors.As(err, &notSettled), errors.Is(err, settle.ErrUnknown):

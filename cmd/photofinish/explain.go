@@ -68,7 +68,7 @@ func (a *app) runExplain(ctx context.Context, o explainOptions, rule, subject st
 
 func (a *app) printCase(c *settle.Case) {
 	a.printf("\n%s, %s\n", c.Scope, windowText(c.Window))
-	a.printf("  %d events from %s to %s add up to %d", c.Events, c.First, c.Last, c.Tally)
+	a.printf("  %d events from %s to %s add up to %s", c.Events, c.First, c.Last, c.Tally)
 	if c.Needed > 0 {
 		a.printf(" of the %d needed", c.Needed)
 	}

@@ -17,9 +17,9 @@ import (
 )
 
 type importOptions struct {
-	server, region, format, timezone, node string
-	clockErr                               time.Duration
-	json                                   bool
+	server, region, format, timezone, node, until string
+	clockErr                                      time.Duration
+	json                                          bool
 }
 
 func (a *app) importCommand() *cobra.Command {
@@ -47,7 +47,8 @@ in any order, changes nothing.`,
 	f.StringVar(&o.region, "region", "", "where that server stands")
 	f.StringVar(&o.format, "format", "", "source-log, ndjson or cloudevents; by default as the name says, else source-log")
 	f.StringVar(&o.timezone, "timezone", "UTC", "zone of the times in logs that name none")
-	f.StringVar(&o.node, "node", "local", "the ingest node that takes them in")
+	f.StringVar(&o.node, "node", "import", "the ingest node that takes them in")
+	f.StringVar(&o.until, "until", "", "the log of this region is complete up to this time (RFC 3339); default: its last event")
 	f.DurationVar(&o.clockErr, "clock-error", 0, "how far off the server's clock may have been")
 	f.BoolVar(&o.json, "json", false, "print the summary as JSON")
 	return cmd
@@ -65,6 +66,10 @@ func (a *app) runImport(ctx context.Context, o importOptions, paths []string) er
 	if err != nil {
 		return usagef("--timezone %q is not a zone such as UTC or Europe/Berlin", o.timezone)
 	}
+	until, err := parseTime("until", o.until)
+	if err != nil {
+		return err
+	}
 	for _, path := range paths { // before a data folder is made for nothing
 		if _, err := os.Stat(path); err != nil {
 			return usagef("import: %w", err)
@@ -81,7 +86,7 @@ func (a *app) runImport(ctx context.Context, o importOptions, paths []string) er
 		defer func() { err = errors.Join(err, node.Close()) }()
 		line := a.progress()
 		summary, err := node.Import(ctx, ingest.ImportOptions{
-			Server: o.server, Region: o.region, Format: format, Location: zone, Paths: paths, ClockErr: o.clockErr,
+			Server: o.server, Region: o.region, Format: format, Location: zone, Paths: paths, ClockErr: o.clockErr, Until: until,
 			Progress: func(p ingest.Progress) {
 				line.show("reading %3d%%  %d files, %d lines", 100*p.Bytes/max(p.TotalBytes, 1), p.Files, p.Lines)
 			},
@@ -98,8 +103,11 @@ func (a *app) runImport(ctx context.Context, o importOptions, paths []string) er
 		if err := a.printSummary(&summary, o.json); err != nil {
 			return err
 		}
-		if summary.Conflicts > 0 {
+		switch {
+		case summary.Conflicts > 0:
 			return errPerson
+		case refusedLines(&summary) > 0 && summary.Accepted+summary.Duplicates == 0:
+			return usagef("import: every event was refused; nothing was taken in")
 		}
 		return nil
 	})
@@ -114,11 +122,7 @@ func (a *app) printSummary(s *ingest.Summary, asJSON bool) error {
 		}{s, someInstant(s.First), someInstant(s.Last)})
 	}
 	a.printf("read %d lines of %d files: %d events accepted, %d duplicates", s.Lines, s.Files, s.Accepted, s.Duplicates)
-	refused := 0
-	for _, r := range s.Refused {
-		refused += r.Count
-	}
-	a.printf(", %d refused\n", refused)
+	a.printf(", %d refused\n", refusedLines(s))
 	for _, r := range s.Refused {
 		a.printf("  refused %6d  %s, as in %s\n", r.Count, r.Reason, r.Example)
 	}
@@ -148,6 +152,14 @@ func (a *app) printSummary(s *ingest.Summary, asJSON bool) error {
 		a.printf("  from %s to %s\n", s.First, s.Last)
 	}
 	return nil
+}
+
+func refusedLines(s *ingest.Summary) int {
+	n := 0
+	for _, r := range s.Refused {
+		n += r.Count
+	}
+	return n
 }
 
 func someInstant(i rules.Instant) *rules.Instant {

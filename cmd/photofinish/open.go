@@ -14,12 +14,17 @@ import (
 	"photofinish/settle"
 )
 
-// withStore opens ClickHouse, makes sure that the tables are there, and runs work.
-func (a *app) withStore(ctx context.Context, work func(*clickhouse.Server) error) (err error) {
-	server, err := clickhouse.Open(ctx, clickhouse.Config{
+// open opens ClickHouse.
+func (a *app) open(ctx context.Context) (*clickhouse.Server, error) {
+	return clickhouse.Open(ctx, clickhouse.Config{
 		Addr: a.clickhouseAddr, User: a.clickhouseUser, Password: a.clickhousePassword, Secure: a.clickhouseSecure,
 		Database: a.clickhouseDatabase, Dir: a.data, Library: a.clickhouseLibrary, Progress: a.stderr,
 	}, a.log)
+}
+
+// withStore opens ClickHouse, makes sure that the tables are there, and runs work.
+func (a *app) withStore(ctx context.Context, work func(*clickhouse.Server) error) (err error) {
+	server, err := a.open(ctx)
 	if err != nil {
 		return err
 	}

@@ -93,6 +93,9 @@ func (a *app) runReport(ctx context.Context, o reportOptions) error {
 // printReports writes the reports of a selection to standard output.
 func (a *app) printReports(ctx context.Context, server *clickhouse.Server, selection announce.Selection, format string) error {
 	reports, err := announce.Load(ctx, server.Conn(), selection)
+	if errors.Is(err, announce.ErrNothingSettled) && format == "json" && selection == announce.Standing() {
+		reports, err = []announce.Report{announce.Empty()}, nil
+	}
 	if err != nil {
 		return err
 	}

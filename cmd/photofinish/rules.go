@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"photofinish/announce"
 	"photofinish/cmd/clickhouse"
 	"photofinish/rules"
+	"photofinish/rules/hour"
 	"photofinish/settle"
 )
 
@@ -75,8 +76,8 @@ func (a *app) backtestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backtest FILE",
 		Short: "Show what the rules would have decided on the log there is",
-		Long: `Settles the whole log from its beginning by this file, in memory: nothing is written, and what
-was really decided plays no part.`,
+		Long: `Settles the whole log from its beginning by this file, in a database of its own that
+is dropped at the end: what was really decided plays no part, and stays.`,
 		Example: "  photofinish rules backtest --through 2014-02-21T00:00:00Z configs/counter-strike.yaml",
 		Args:    exactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -91,7 +92,7 @@ was really decided plays no part.`,
 			return a.backtest(cmd.Context(), set, end, asJSON)
 		},
 	}
-	cmd.Flags().StringVar(&through, "through", "", "up to this time (RFC 3339); default: what the watermarks allow")
+	cmd.Flags().StringVar(&through, "through", "", "up to this time (RFC 3339); default: now")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return cmd
 }
@@ -100,27 +101,11 @@ func (a *app) backtest(ctx context.Context, set *rules.Ruleset, through rules.In
 	if err := a.needData(); err != nil {
 		return err
 	}
+	now := hour.Now{Mode: hour.Through, T: through}
+	if through == 0 {
+		now = hour.Now{Mode: hour.Scheduled, T: rules.Instant(time.Now().UnixNano())}
+	}
 	return a.withStore(ctx, func(server *clickhouse.Server) error {
-		run := runLog{line: a.progress()}
-		s, err := settle.New(server.Conn(), a.log, settle.Config{DryRun: true, FromScratch: true, Each: run.add})
-		if err != nil {
-			return err
-		}
-		result, err := s.Run(ctx, set, settle.Until{Through: through, Complete: true})
-		run.line.done()
-		if err != nil {
-			return err
-		}
-		if result.First == 0 {
-			return usagef("the log holds no events before the end of the backtest: import some, or give --through")
-		}
-		reports, err := announce.Build(run.cuts, run.entries, []*rules.Ruleset{set}, announce.Range(result.First, result.Last))
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			return announce.WriteJSON(a.stdout, &reports[0])
-		}
-		return announce.WriteMarkdown(a.stdout, reports)
+		return a.trial(ctx, server, set, settle.Config{}, now, false, asJSON)
 	})
 }

@@ -91,10 +91,11 @@ func (a *auditor) checkGiven(c *Check, stands *standing) {
 			now[e.ID] = true
 		}
 	}
+	refined := a.refined(c, stands)
 	for i := range a.entries {
 		e := &a.entries[i]
 		decided := e.Award != nil && e.Award.State != rules.Held || e.Board != nil || e.Allocation != nil
-		if decided && !now[e.ID] && !stands.ended[e.ID] {
+		if decided && !now[e.ID] && !stands.ended[e.ID] && !refined[e.ID] {
 			c.problem("entry %d of cut %d (%s) stands no more, and no correction names it", e.N, e.Cut, e.Rule)
 		}
 	}
@@ -107,6 +108,25 @@ func (a *auditor) checkGiven(c *Check, stands *standing) {
 			}
 		}
 	}
+}
+
+// refined finds awards that a later entry states anew because evidence has made the
+// claim finer. Who has what place, and what was given for it, must be the same.
+func (a *auditor) refined(c *Check, stands *standing) map[string]bool {
+	refined := map[string]bool{}
+	for i := range a.entries {
+		e := &a.entries[i]
+		if e.Award == nil || e.Award.Refines == "" {
+			continue
+		}
+		old, ok := stands.byID[e.Award.Refines]
+		if !ok || old.Award == nil || old.Cut >= e.Cut || old.Rule != e.Rule || old.Award.Place != e.Award.Place ||
+			old.Award.Claim.Subject != e.Award.Claim.Subject || e.Key != "" && e.Key != old.Key {
+			c.problem("entry %d of cut %d refines an award that says something else", e.N, e.Cut)
+		}
+		refined[e.Award.Refines] = true
+	}
+	return refined
 }
 
 func total(m map[string]int) int {
@@ -198,7 +218,7 @@ func spoken(r *announce.Report) map[string]string {
 	for i := range r.Leaderboards {
 		text := r.Leaderboards[i].Rule
 		for _, l := range r.Leaderboards[i].Standings {
-			text += fmt.Sprintf(" %d %s %d", l.Place, l.Subject, l.Score)
+			text += fmt.Sprintf(" %d %s %s", l.Place, l.Subject, l.Score)
 		}
 		told[r.Leaderboards[i].Outcome] = text
 	}
@@ -227,7 +247,7 @@ func meant(e *rules.Entry) (string, bool) {
 	case rules.KindBoard:
 		text := e.Rule
 		for _, l := range e.Board.Lines {
-			text += fmt.Sprintf(" %d %s %d", l.Place, l.Subject, l.Score)
+			text += fmt.Sprintf(" %d %s %s", l.Place, l.Subject, l.Score)
 		}
 		return text, true
 	case rules.KindAllocation:

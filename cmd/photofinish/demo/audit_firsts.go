@@ -159,15 +159,15 @@ func (a *auditor) checkBoards(stands *standing) {
 			c.problem("the board of %s is missing", w.Opens)
 			continue
 		}
-		least, on := int64(0), map[string]bool{}
+		least, on := rules.Whole(0), map[string]bool{}
 		for i, l := range board.Board.Lines {
 			from, to := players[l.Subject].score(w)
 			lines++
 			switch {
-			case l.Score < from || l.Score > to:
-				c.problem("board of %s: %s has %d and did %d", w.Opens, l.Subject, l.Score, from)
-			case l.Place != i+1 || i > 0 && l.Score > least:
-				c.problem("board of %s: %s with %d is out of place", w.Opens, l.Subject, l.Score)
+			case l.Score.Compare(rules.Whole(from)) < 0 || l.Score.Compare(rules.Whole(to)) > 0:
+				c.problem("board of %s: %s has %s and did %d", w.Opens, l.Subject, l.Score, from)
+			case l.Place != i+1 || i > 0 && l.Score.Compare(least) > 0:
+				c.problem("board of %s: %s with %s is out of place", w.Opens, l.Subject, l.Score)
 			case on[l.Subject]:
 				c.problem("board of %s: %s is on it twice", w.Opens, l.Subject)
 			}
@@ -177,10 +177,10 @@ func (a *auditor) checkBoards(stands *standing) {
 			least, on[l.Subject] = l.Score, true
 		}
 		if len(board.Board.Lines) < rule.Top {
-			least = 0
+			least = rules.Whole(0)
 		}
 		for player, events := range players { // problems aside, the order does not show
-			if from, _ := events.score(w); from > least && !on[player] {
+			if from, _ := events.score(w); rules.Whole(from).Compare(least) > 0 && !on[player] {
 				c.problem("board of %s: %s did %d and is not on it", w.Opens, player, from)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -42,7 +43,29 @@ func (a *auditor) read(ctx context.Context) error {
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("read the merged log: %w", err)
 	}
-	return a.readLedger(ctx)
+	return errors.Join(a.readCuts(ctx), a.readLedger(ctx))
+}
+
+func (a *auditor) readCuts(ctx context.Context) error {
+	rows, err := a.conn.Query(ctx, "SELECT number, body FROM recorded_cuts ORDER BY number")
+	if err != nil {
+		return fmt.Errorf("read the cuts: %w", err)
+	}
+	defer rows.Close()
+	a.closed = map[uint64]rules.Cut{}
+	for rows.Next() {
+		var number uint64
+		var body string
+		var cut rules.Cut
+		if err := rows.Scan(&number, &body); err != nil {
+			return fmt.Errorf("read the cuts: %w", err)
+		}
+		if err := json.Unmarshal([]byte(body), &cut); err != nil {
+			return fmt.Errorf("read cut %d: %w", number, err)
+		}
+		a.closed[number] = cut
+	}
+	return rows.Err()
 }
 
 func (a *auditor) readLedger(ctx context.Context) error {
@@ -219,20 +242,26 @@ func (a *auditor) checkOneLedger(ctx context.Context) error {
 			c.problem("entry %d of cut %d was changed: its ID does not fit its text", e.N, e.Cut)
 		}
 	}
-	if int(cut-1) != a.cfg.Hours {
-		c.problem("%d cuts are settled, %d hours were played", cut-1, a.cfg.Hours)
+	hourly := 0
+	for _, cut := range a.closed { // a count
+		if cut.Kind == rules.HourCut {
+			hourly++
+		}
 	}
-	var candidates, contents uint64
-	err := a.conn.QueryRow(ctx, "SELECT count(), uniqExact(number, body) FROM cuts").Scan(&candidates, &contents)
+	if hourly != a.cfg.Hours || cut-1 != a.World.cuts {
+		c.problem("%d cuts of hours and %d in all are settled, %d hours were played with %d cuts", hourly, cut-1, a.cfg.Hours, a.World.cuts)
+	}
+	var candidates, numbers uint64
+	err := a.conn.QueryRow(ctx, "SELECT count(), uniqExact(number) FROM cuts").Scan(&candidates, &numbers)
 	if err != nil {
 		return fmt.Errorf("count the cuts: %w", err)
 	}
 	c.Checked = fmt.Sprintf("%d cuts of %d proposed, %d entries with %d further copies that are equal",
-		contents, candidates, len(a.entries), copies)
-	if int(contents) != a.cfg.Hours {
-		c.problem("%d different cuts are recorded, %d hours were played", contents, a.cfg.Hours)
+		numbers, candidates, len(a.entries), copies)
+	if numbers != a.World.cuts {
+		c.problem("%d cuts are recorded, %d were settled", numbers, a.World.cuts)
 	}
-	if a.Faults.SettlerRaces > 0 && (copies == 0 || candidates == contents) {
+	if a.Faults.SettlerRaces > 0 && (copies == 0 || candidates == numbers) {
 		c.problem("two settlers raced and left no trace: the race did not happen")
 	}
 	return nil

@@ -111,9 +111,9 @@ func (a *auditor) checkRaffle(stands *standing) {
 	digest, sealed := "", false
 	for i := range a.entries {
 		e := &a.entries[i]
-		if e.Kind == rules.KindCommitment && (contest{e.Rule, e.Scope, e.Window}) == k {
-			digest = e.Commitment.Digest
-			sealed = epoch.Add(hours(int(e.Cut))+step) < k.window.Closes // when the cut of that hour was settled
+		if e.Kind == rules.KindCommitment && (contest{e.Rule, string(e.Scope), e.Window}) == k {
+			digest = e.Commitment.Digests[0]
+			sealed = a.closed[e.Cut].AsOf < k.window.Closes // when the cut of that hour was settled
 		}
 	}
 	if !sealed {

@@ -35,7 +35,7 @@ func (a *auditor) fold() *standing {
 		ended:    map[string]bool{}, byID: map[string]rules.Entry{}, sold: map[contest]int64{},
 	}
 	for _, e := range a.entries {
-		k := contest{e.Rule, e.Scope, e.Window}
+		k := contest{e.Rule, string(e.Scope), e.Window}
 		s.byID[e.ID] = e
 		switch e.Kind {
 		case rules.KindAward:

@@ -88,7 +88,7 @@ func spoils() []spoil {
 		{"an achievement that was not", func(a *auditor) {
 			a.entry(isAward("rabbit-apprentice")).Award.Claim.Subject = mallory
 		}, "who reached"},
-		{"a score is doubled", func(a *auditor) { a.entry(isBoard).Board.Lines[0].Score *= 2 }, "every score"},
+		{"a score is doubled", func(a *auditor) { a.entry(isBoard).Board.Lines[0].Score = rules.Whole(1 << 40) }, "every score"},
 		{"somebody is not on the board", func(a *auditor) {
 			b := a.entry(isBoard).Board
 			b.Lines = slices.Delete(b.Lines, 1, 2)
@@ -140,7 +140,7 @@ func spoils() []spoil {
 		{"a good event was refused", func(a *auditor) { a.find(ofServer).refused = true }, "bad events"},
 		{"no report", func(a *auditor) {
 			changed := *a.World
-			changed.Hours = []Hour{{Report: announce.Report{}}}
+			changed.Hours = []Hour{{Report: announce.Report{Cut: &announce.Cut{}}}}
 			a.World = &changed
 		}, "hostile names"},
 	}

@@ -19,6 +19,7 @@ import (
 	"photofinish/announce"
 	"photofinish/ingest"
 	"photofinish/rules"
+	"photofinish/rules/hour"
 	"photofinish/settle"
 )
 
@@ -71,7 +72,7 @@ func PlayLogs(ctx context.Context, conn driver.Conn, log *slog.Logger, dir strin
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Run(ctx, set, settle.Until{Through: through, Complete: true}); err != nil {
+	if _, err := s.Run(ctx, set, hour.Now{Mode: hour.Through, T: through}); err != nil {
 		return nil, err
 	}
 	reports, err := announce.Load(ctx, conn, announce.Standing())
@@ -157,7 +158,7 @@ func (l *Logs) lines() []string {
 	}
 	for _, b := range l.Report.Leaderboards {
 		for _, s := range b.Standings {
-			lines = append(lines, fmt.Sprintf("board of %s: %d. %s with %d", b.Window.Opens.String()[:10], s.Place, s.Subject, s.Score))
+			lines = append(lines, fmt.Sprintf("board of %s: %d. %s with %s", b.Window.Opens.String()[:10], s.Place, s.Subject, s.Score))
 		}
 	}
 	for _, s := range l.Report.Sales {
@@ -181,7 +182,7 @@ func (l *Logs) Write(out io.Writer) error {
 	for _, b := range l.Report.Leaderboards {
 		var top []string
 		for _, s := range b.Standings[:min(len(b.Standings), 3)] {
-			top = append(top, fmt.Sprintf("%d."+together+"%s"+together+"%d", s.Place, name(s.Subject), s.Score))
+			top = append(top, fmt.Sprintf("%d."+together+"%s"+together+"%s", s.Place, name(s.Subject), s.Score))
 		}
 		p.say("board", "Most kills of %s: %s", b.Window.Opens.String()[:10], strings.Join(top, " · "))
 	}

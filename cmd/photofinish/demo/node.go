@@ -68,7 +68,7 @@ func (w *World) forward(ctx context.Context, n *node) error {
 	}
 	for _, m := range n.spooled {
 		if m.cut == 0 {
-			m.cut = uint64(len(w.Hours)) + 1
+			m.cut = w.cuts + 1
 		}
 	}
 	n.spooled = nil

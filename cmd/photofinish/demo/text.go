@@ -94,9 +94,20 @@ func (w *World) heading(r *announce.Report) string {
 		text += fmt.Sprintf(", %s of them late", thousands(int(r.Cut.Late)))
 	}
 	if len(r.Cut.Lagging) > 0 {
-		text += "; not heard of: " + strings.Join(r.Cut.Lagging, ", ")
+		text += "; not heard of: " + strings.Join(lagging(r.Cut.Lagging), ", ")
 	}
 	return text
+}
+
+// lagging names the servers, or else the nodes, that were not heard of.
+func lagging(lags []announce.Lag) []string {
+	var names []string
+	for _, l := range lags {
+		if n := cmp.Or(l.Server, l.Region, l.Node); !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	return names
 }
 
 // title names a rule.
@@ -134,7 +145,7 @@ func (w *World) sayAwards(p *page, r *announce.Report) {
 			p.say("achieved", "%s: %s", title, list(names))
 			continue
 		}
-		w.sayPlaces(p, title, awards, &r.Cut)
+		w.sayPlaces(p, title, awards, r.Cut)
 	}
 }
 
@@ -149,7 +160,7 @@ func (w *World) sayPlaces(p *page, title string, awards []announce.Award, cut *a
 	switch {
 	case awards[0].State == rules.Held:
 		p.say("held", "%s: %s; given once %s reported, at the latest after %s", title,
-			strings.Join(who, " and "), haveReported(cut.Lagging), hold(wait))
+			strings.Join(who, " and "), haveReported(lagging(cut.Lagging)), hold(wait))
 	case len(awards) > 1:
 		p.say("PHOTO FINISH", "%s: %s cannot be told apart by these clocks, so they share it", title, strings.Join(who, " and "))
 	case awards[0].Corrects != "":
@@ -209,7 +220,7 @@ func (w *World) saySale(p *page, s *announce.Sale) {
 func (w *World) sayBoard(p *page, b *announce.Leaderboard) {
 	var lines []string
 	for _, l := range b.Standings[:min(len(b.Standings), 3)] {
-		lines = append(lines, fmt.Sprintf("%d."+together+"%s"+together+"%s", l.Place, name(l.Subject), thousands(int(l.Score))))
+		lines = append(lines, fmt.Sprintf("%d."+together+"%s"+together+"%s", l.Place, name(l.Subject), l.Score.String()))
 	}
 	label := "board"
 	if b.Corrects != "" {

@@ -62,6 +62,7 @@ type World struct {
 	nodes   map[string]*node
 	truth   truth
 	notes   []note
+	cuts    uint64 // settled
 }
 
 // New makes the events of a world that will use the empty database of conn. It does
