@@ -191,7 +191,7 @@ func (n *Node) Accept(ctx context.Context, b Batch) (Result, error) {
 	for i := range told {
 		n.marks.order(&told[i].record)
 	}
-	records, beats = told[:len(records)], told[len(records):]
+	records = told[:len(records)]
 	payloads := n.fresh(records, &result)
 	if _, err := n.spool.Append(payloads); err != nil {
 		return Result{}, fmt.Errorf("accept %d events of %s: %w", len(payloads), b.Server, err)

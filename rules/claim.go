@@ -241,11 +241,11 @@ func agreeInto(ends []span, n int, event func(int) *told) {
 // before it and its own. Events of one stamp without a running number are told
 // before none of that stamp and after none.
 func raise(ends []span, start, end int, event func(int) *told) {
-	before := Instant(-Never) // the greatest of earlier stamps
+	before := -Never // the greatest of earlier stamps
 	for i := start; i < end; {
 		numbered, all := before, before // of smaller numbers; of the whole stamp
 		for j := i; ; {
-			k, greatest := j, Instant(-Never) // of one number
+			k, greatest := j, -Never // of one number
 			for ; k < end && event(k).at == event(i).at && event(k).seq == event(j).seq; k++ {
 				ends[k].e = max(event(k).e, numbered)
 				greatest = max(greatest, event(k).e)

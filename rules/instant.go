@@ -22,7 +22,7 @@ const (
 // Never is later than any instant of an event.
 const Never Instant = math.MaxInt64
 
-//nolint:gochecknoglobals // errors that callers branch on
+// What is wrong with a text that is no instant.
 var (
 	ErrInstantForm  = errors.New("is not an RFC 3339 time such as 2026-11-21T07:00:00.123456789Z")
 	ErrInstantYears = errors.New("is outside the years 2000 to 2199")

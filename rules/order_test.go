@@ -165,7 +165,7 @@ func definedPlace(runs []*Run, n int64, places int, tie string) []Placement {
 	left := slices.Clone(runs)
 	tied := map[*Run]bool{}
 	var placed []Placement
-	reach := Instant(-Never)
+	reach := -Never
 	for len(placed) < places && len(left) > 0 {
 		var front []*Run
 		for _, x := range left {

@@ -99,7 +99,7 @@ func place(runs []*Run, n Amount, places int, tie string, draw Draw, drawnFor in
 func placeUntil(runs []*Run, n Amount, places int, tie string, draw Draw, drawnFor int) ([]Placement, Instant) {
 	f := newField(runs, n)
 	var placed []Placement
-	reach, drawn := Instant(-Never), false
+	reach, drawn := -Never, false
 	for len(placed) < places {
 		front := f.candidates()
 		if len(front) == 0 {
@@ -454,7 +454,7 @@ func (f *field) onServer(server string, x *entrant) *entrant {
 
 // last returns the stamp of the last event that the server told of.
 func (run *Run) last(server string) Instant {
-	last := Instant(-Never)
+	last := -Never
 	for i := range run.events {
 		if run.events[i].server == server {
 			last = max(last, run.events[i].at)

@@ -43,7 +43,7 @@ func (r *Rule) line(attempts []Record, draw Draw) []waiting {
 		}
 	}
 	slices.SortFunc(line, func(a, b waiting) int {
-		return cmp.Or(cmp.Compare(lots[a.Player], lots[b.Player]), cmp.Compare(a.Record.Instant, b.Record.Instant), comparePosition(a.Record, b.Record))
+		return cmp.Or(cmp.Compare(lots[a.Player], lots[b.Player]), cmp.Compare(a.Instant, b.Instant), comparePosition(a.Record, b.Record))
 	})
 	for i := range line {
 		line[i].Drawn = r.Queue == QueueLottery

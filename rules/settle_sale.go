@@ -157,11 +157,11 @@ func (s *selling) due(w waiting) bool {
 	if s.Rule.Queue == QueueLottery || s.Rule.Stock > 0 && s.desk.left <= 0 {
 		return true
 	}
-	until := w.Record.Instant
+	until := w.Instant
 	if s.Rule.Tie == TieDraw {
 		until = w.Until
 	}
-	return until < s.unseen || s.m.over(w.Record.Instant.Add(s.Rule.Hold))
+	return until < s.unseen || s.m.over(w.Instant.Add(s.Rule.Hold))
 }
 
 // allocation returns the entry of what an attempt gets. corrects is the entry that

@@ -63,7 +63,7 @@ func (s *Simulation) Settle(log []Record, cut *Cut, set *Ruleset) []Entry {
 	m := Moment{Cut: cut, Before: s.previous().AsOf}
 	cuts := append(slices.Clone(s.cuts), *cut)
 	rows := arrivals(log, cuts)
-	entries := s.findConflicts(rows, cut.Number)
+	entries := s.findConflicts(rows)
 	records := s.unique(rows)
 	settled := s.count(rows, records, set, m)
 	found := len(entries)
@@ -120,7 +120,7 @@ func arrivals(log []Record, cuts []Cut) []arrival {
 
 // findConflicts returns the conflicts that the cut makes, by (server, ID): of the
 // contents of one identity that which came first counts.
-func (s *Simulation) findConflicts(rows []arrival, cut uint64) []Entry {
+func (s *Simulation) findConflicts(rows []arrival) []Entry {
 	var entries []Entry
 	each(rows, func(same []arrival) {
 		counts, players := same[0].Content, []string{}

@@ -3,6 +3,7 @@ package settle
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 
 	"photofinish/rules"
@@ -70,7 +71,8 @@ func (s *Settler) use(ctx context.Context, set *rules.Ruleset) error {
 			k.due, k.waits, k.since = true, true, evidence.Everybody
 		}
 	}
-	for _, k := range st.contests { // order free: each alone
+	for _, id := range slices.SortedFunc(maps.Keys(st.contests), rules.ContestID.Compare) {
+		k := st.contests[id]
 		if k.MayWait(&k.standing) {
 			k.due, k.waits = true, true
 		}
@@ -264,7 +266,7 @@ func (d *deciding) leave(contests []*contest) {
 func (d *deciding) evidenceOf(ctx context.Context, due []*contest, claims []evidence.Found) ([]rules.Evidence, error) {
 	all := make([]rules.Evidence, len(due))
 	contests := make([]rules.Contest, len(due))
-	latest := rules.Instant(-rules.Never)
+	latest := -rules.Never
 	for i, c := range due {
 		ev, found := &all[i], &claims[i]
 		ev.Secret, ev.Beyond, ev.Runs, contests[i] = d.secret, rules.Never, found.Runs, c.Contest

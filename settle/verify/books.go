@@ -142,9 +142,16 @@ func (b *books) readLedger(ctx context.Context, conn driver.Conn, v *Verificatio
 			name          string
 			column, inner any
 		}{
-			{"cut", column.Cut, e.Cut}, {"n", column.N, e.N}, {"kind", kind, string(e.Kind)}, {"rule", column.Rule, e.Rule}, {"scope", scope, string(e.Scope)},
-			{"window_opens_ns", opens, int64(e.Window.Opens)}, {"window_closes_ns", closes, int64(e.Window.Closes)},
-			{"subject", subject, e.Subject()}, {"key", column.Key, e.Key}, {"id", column.ID, e.ID},
+			{"cut", column.Cut, e.Cut},
+			{"n", column.N, e.N},
+			{"kind", kind, string(e.Kind)},
+			{"rule", column.Rule, e.Rule},
+			{"scope", scope, string(e.Scope)},
+			{"window_opens_ns", opens, int64(e.Window.Opens)},
+			{"window_closes_ns", closes, int64(e.Window.Closes)},
+			{"subject", subject, e.Subject()},
+			{"key", column.Key, e.Key},
+			{"id", column.ID, e.ID},
 		} {
 			if c.column != c.inner {
 				v.mismatch("%s: the column %s says %v, the body %v", at, c.name, c.column, c.inner)

@@ -151,7 +151,8 @@ func (a *audit) add(entries []rules.Entry, v *Verification) {
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(touched), rules.ContestID.Compare) {
 		reserved, stock := int64(0), int64(0)
-		for held := range maps.Values(a.sales[id]) { // order free: a sum and a maximum
+		for _, attempt := range slices.SortedFunc(maps.Keys(a.sales[id]), rules.Identity.Compare) {
+			held := a.sales[id][attempt]
 			reserved += held.Units
 			if stock = max(stock, held.Stock); held.Stock == 0 {
 				stock = int64(rules.Never) // unlimited

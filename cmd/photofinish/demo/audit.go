@@ -126,8 +126,8 @@ func (a *auditor) checkReplay(ctx context.Context) {
 	for _, m := range v.Mismatches {
 		c.problem("%s", m)
 	}
-	if uint64(v.Cuts) != a.World.cuts {
-		c.problem("%d cuts were replayed, %d were settled", v.Cuts, a.World.cuts)
+	if uint64(v.Cuts) != a.cuts {
+		c.problem("%d cuts were replayed, %d were settled", v.Cuts, a.cuts)
 	}
 }
 

@@ -248,8 +248,8 @@ func (a *auditor) checkOneLedger(ctx context.Context) error {
 			hourly++
 		}
 	}
-	if hourly != a.cfg.Hours || cut-1 != a.World.cuts {
-		c.problem("%d cuts of hours and %d in all are settled, %d hours were played with %d cuts", hourly, cut-1, a.cfg.Hours, a.World.cuts)
+	if hourly != a.cfg.Hours || cut-1 != a.cuts {
+		c.problem("%d cuts of hours and %d in all are settled, %d hours were played with %d cuts", hourly, cut-1, a.cfg.Hours, a.cuts)
 	}
 	var candidates, numbers uint64
 	err := a.conn.QueryRow(ctx, "SELECT count(), uniqExact(number) FROM cuts").Scan(&candidates, &numbers)
@@ -258,8 +258,8 @@ func (a *auditor) checkOneLedger(ctx context.Context) error {
 	}
 	c.Checked = fmt.Sprintf("%d cuts of %d proposed, %d entries with %d further copies that are equal",
 		numbers, candidates, len(a.entries), copies)
-	if numbers != a.World.cuts {
-		c.problem("%d cuts are recorded, %d were settled", numbers, a.World.cuts)
+	if numbers != a.cuts {
+		c.problem("%d cuts are recorded, %d were settled", numbers, a.cuts)
 	}
 	if a.Faults.SettlerRaces > 0 && (copies == 0 || candidates == numbers) {
 		c.problem("two settlers raced and left no trace: the race did not happen")

@@ -210,8 +210,8 @@ func TestStory(t *testing.T) {
 		"held First to slay 1,000 rabbits: Ana", "held First guild to slay 50 dragons: Iron Wolves",
 		"awarded First guild to slay 50 dragons: Iron Wolves", "gets it too",
 		"it named Iron Wolves, and Jade Lotus was first", "Jade Lotus gets dragon-banner",
-		"SOLD OUT", "reserved becomes sold out", "new board", "CONFLICT", "<script>alert(1)</script> gets ribbon",
-		"not heard of: asia-1, asia-2, asia-3", "not heard of: us", "(region eu): Dara at", "sealed",
+		"SOLD OUT", "Three celestial mounts: 3 of 3 reserved", "new board", "CONFLICT", "<script>alert(1)</script> gets ribbon",
+		"not heard of: asia, asia-1, asia-2, asia-3", "not heard of: us", "(region eu): Dara at", "sealed",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the story lacks %q", want)

@@ -177,7 +177,7 @@ func (l *Logs) Write(out io.Writer) error {
 	fmt.Fprintf(p, "Real logs: a day of a Counter-Strike server that bots played on, %s lines with %s kills and purchases,\nsettled hour by hour in %d cuts.\n\n",
 		thousands(l.Summary.Lines), thousands(int(l.Report.Cut.Events)), l.Report.Cut.Number)
 	for _, a := range l.Report.Awards {
-		p.say("awarded", "First to 100 kills, place %d: %s on %s at %s", a.Place, name(a.Subject), a.At.String()[:10], moment(a.At, int64(a.UncertaintyNs)))
+		p.say("awarded", "First to 100 kills, place %d: %s on %s at %s", a.Place, name(a.Subject), a.At.String()[:10], moment(a.At, a.UncertaintyNs))
 	}
 	for _, b := range l.Report.Leaderboards {
 		var top []string

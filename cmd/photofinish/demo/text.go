@@ -99,10 +99,14 @@ func (w *World) heading(r *announce.Report) string {
 	return text
 }
 
-// lagging names the servers, or else the nodes, that were not heard of.
+// lagging names the nodes and servers that were not heard of. Who went to
+// another node for a while is silent there and nothing to tell.
 func lagging(lags []announce.Lag) []string {
 	var names []string
 	for _, l := range lags {
+		if l.Region != "" && l.Region != l.Node {
+			continue
+		}
 		if n := cmp.Or(l.Server, l.Region, l.Node); !slices.Contains(names, n) {
 			names = append(names, n)
 		}
@@ -155,7 +159,7 @@ func (w *World) sayPlaces(p *page, title string, awards []announce.Award, cut *a
 	wait := w.set.Rule(awards[0].Rule).Hold
 	for i := range awards {
 		x := &awards[i]
-		who = append(who, name(x.Subject)+" at "+moment(x.At, int64(x.UncertaintyNs)))
+		who = append(who, name(x.Subject)+" at "+moment(x.At, x.UncertaintyNs))
 	}
 	switch {
 	case awards[0].State == rules.Held:
