@@ -262,7 +262,10 @@ func (r *Rule) Amount(e *Event) (Amount, bool) {
 	switch r.Measure.Kind {
 	case MeasureSum:
 		n, ok := summand(e.Field(r.Measure.Key))
-		return Whole(n), ok
+		if !ok {
+			return Amount{}, false
+		}
+		return Whole(n), true
 	case MeasureDistinct:
 		if e.Field(r.Measure.Key) == "" {
 			return Amount{}, true
