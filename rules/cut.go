@@ -243,13 +243,22 @@ func (c *Cut) Lagging() []Lag {
 // Moment is the cut that decides, and what was final before it.
 type Moment struct {
 	Cut *Cut
-	// Before is AsOf of the hour or late cut before: what was final by then is never
-	// changed. 0: there is none.
-	Before Instant
+	// Previous is the hour or late cut before: what was final as of it is never changed.
+	// Nil, or a cut without a number: there is none.
+	Previous *Cut
+}
+
+// first reports whether there is no cut before.
+func (m Moment) first() bool { return m.Previous == nil || m.Previous.Number == 0 }
+
+// known reports whether the cut before held the record already, and its rules are
+// those of this one.
+func (m Moment) known(rec *Record) bool {
+	return !m.first() && m.Previous.Ruleset == m.Cut.Ruleset && m.Previous.Holds(rec.Node, rec.Offset, rec.Instant)
 }
 
 // final reports whether what is final at the instant was so before the cut.
-func (m Moment) final(at Instant) bool { return m.Before != 0 && at <= m.Before }
+func (m Moment) final(at Instant) bool { return !m.first() && at <= m.Previous.AsOf }
 
 // over reports whether the time up to the instant is over by the cut.
 func (m Moment) over(at Instant) bool { return at <= m.Cut.AsOf }

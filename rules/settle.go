@@ -70,7 +70,11 @@ func (c Contest) Settle(ev Evidence, st *Standing, m Moment, room int) Decision 
 // for corrections was not over at the cut before, or something in it still waits. A
 // sale always has an answer to give; see TooLate.
 func (c Contest) Open(st *Standing, m Moment) bool {
-	return m.Before == 0 || c.Rule.Kind == Sale || c.OpenUntil() > m.Before || st.Holds()
+	until := c.OpenUntil()
+	if until != Never && (st.board != nil || c.Rule.Kind == Achievement) { // it waits for nobody
+		until = c.Window.Closes.Add(c.Rule.Correct)
+	}
+	return c.Rule.Kind == Sale || !m.final(until) || st.Holds()
 }
 
 // MayWait reports whether something in the contest may wait for a later cut, as far as
@@ -295,11 +299,13 @@ func (c Contest) correction(w *Entry, ch change, policy, why string) Entry {
 		}
 	}
 	if place > 0 {
-		said.Reason = fmt.Sprintf("place %d: %s", place, why)
+		said.Reason = reasonAt(place, why)
 	}
 	e.Correction = said
 	return e
 }
+
+func reasonAt(place int, why string) string { return fmt.Sprintf("place %d: %s", place, why) }
 
 // subjectsAt returns whom a place goes to, in the order of placed.
 func subjectsAt(placed []Placement, place int) []string {

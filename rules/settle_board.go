@@ -42,6 +42,7 @@ func (c Contest) settleBoard(ev Evidence, st *Standing, m Moment) Decision {
 	correction.Correction = boardCorrection(st.board, lines, c.Rule.OnCorrection)
 	if final || c.Rule.OnCorrection == Keep {
 		correction.Correction.keepBoard(final)
+		correction.Correction.Denied = better(lines, old.Lines)
 		if st.kept[correction.Correction.finding()] {
 			return Decision{}
 		}
@@ -96,6 +97,22 @@ func boardCorrection(old *Entry, lines []Line, policy string) *Correction {
 	return c
 }
 
+// better returns those whose place in lines is better than in old, or who are not in
+// old at all.
+func better(lines, old []Line) []string {
+	was := map[string]int{}
+	for _, l := range old {
+		was[l.Subject] = l.Place
+	}
+	var subjects []string
+	for _, l := range lines {
+		if at := was[l.Subject]; at == 0 || at > l.Place {
+			subjects = append(subjects, l.Subject)
+		}
+	}
+	return subjects
+}
+
 func placesOf(lines []Line) map[placeOf]bool {
 	places := map[placeOf]bool{}
 	for _, l := range lines {
@@ -110,7 +127,6 @@ func (c *Correction) keepBoard(final bool) {
 	if final {
 		c.Reason = "the board was final"
 	}
-	c.Denied = c.Gains
 	c.Keeps = append(c.Keeps, without(c.Loses, c.Keeps)...)
 	c.Gains, c.Loses = nil, nil
 }

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 )
 
@@ -45,7 +46,7 @@ func (c Contest) settleFirst(ev Evidence, st *Standing, m Moment) Decision {
 	d.Entries = c.commit(ev, st, c.Rule.drawnPlaces())
 	if c.disturbed(fixed, ch.right, st) {
 		ch.now = c.around(fixed, runs, draw)
-		d.Entries = append(d.Entries, c.findings(fixed, ch, st, m)...)
+		d.Entries = append(d.Entries, c.findings(fixed, ch, runs, draw, st, m)...)
 	}
 	wrong := c.wrong(ch, fixed, st)
 	d.Entries = append(d.Entries, c.withdrawn(ch, st)...)
@@ -151,30 +152,95 @@ func (c Contest) around(fixed []Entry, runs []*Run, draw Draw) []Placement {
 	return placed
 }
 
-// findings says of each award that stands against the evidence, once, what was found,
-// and who is denied by it: should have its place, and has none as good. Who has none at
-// all is told so.
-func (c Contest) findings(fixed []Entry, ch change, st *Standing, m Moment) []Entry {
-	var entries []Entry
-	for i := range fixed {
-		w := &fixed[i]
-		why := "the rule keeps what was awarded"
-		if m.final(w.Award.FinalAt) {
-			why = "the award was final"
+// findings says who is denied by awards that stand against the evidence: should have
+// a place, and gets a worse one or none. Each place says it once for each subject, so
+// that awards which were given around those do not say it again when they are final
+// themselves. Who gets none at all is told so, once.
+//
+// A finding names the awards that stand at the place, or where none does the first
+// that is not where the evidence puts it.
+func (c Contest) findings(fixed []Entry, ch change, runs []*Run, draw Draw, st *Standing, m Moment) []Entry {
+	denied := map[int][]string{}
+	for _, p := range ch.right {
+		if at := placeIn(ch.now, p.Run.Subject); at == 0 || at > p.Place {
+			denied[p.Place] = append(denied[p.Place], p.Run.Subject)
 		}
-		e := c.correction(w, ch, Keep, why)
-		there := subjectsAt(ch.right, w.Award.Place)
-		if len(there) > 0 && len(e.Correction.Denied) == 0 || st.kept[e.Correction.finding()] {
+	}
+	var entries []Entry
+	named, told := map[string]bool{}, map[string]bool{}
+	for _, place := range slices.Sorted(maps.Keys(denied)) {
+		news := slices.DeleteFunc(slices.Clone(denied[place]), func(s string) bool { return st.denied[placeOf{place, s}] })
+		if len(news) == 0 {
 			continue
 		}
-		entries = append(entries, e)
-		for _, denied := range e.Correction.Denied {
-			if !slices.ContainsFunc(ch.now, func(p Placement) bool { return p.Run.Subject == denied }) {
-				entries = append(entries, c.compensation(Compensation{Kind: Keep, Subject: denied, Because: w.ID}))
+		causes := c.causes(fixed, ch.right, place)
+		for i := range causes {
+			named[causes[i].ID] = true
+			entries = append(entries, c.finding(&causes[i], place, denied[place], ch, m))
+		}
+		for _, s := range news {
+			if placeIn(ch.now, s) == 0 && !told[s] && !st.told[s] {
+				told[s] = true
+				entries = append(entries, c.compensation(Compensation{Kind: Keep, Subject: s, Because: causes[0].ID}))
 			}
 		}
 	}
+	for i := range fixed {
+		w := &fixed[i]
+		if subject := w.Award.Claim.Subject; placeIn(ch.right, subject) > 0 || named[w.ID] || st.kept[w.ID] {
+			continue
+		}
+		others := slices.DeleteFunc(slices.Clone(fixed), func(o Entry) bool { return o.ID == w.ID })
+		if !slices.Contains(subjectsAt(c.around(others, runs, draw), w.Award.Place), w.Award.Claim.Subject) {
+			entries = append(entries, c.finding(w, w.Award.Place, nil, ch, m))
+		}
+	}
 	return entries
+}
+
+// causes returns the awards that deny a place; see findings.
+func (c Contest) causes(fixed []Entry, right []Placement, place int) []Entry {
+	var causes []Entry
+	for _, e := range fixed {
+		if e.Award.Place == place {
+			causes = append(causes, e)
+		}
+	}
+	if len(causes) > 0 {
+		return causes
+	}
+	for _, e := range fixed {
+		if placeIn(right, e.Award.Claim.Subject) != e.Award.Place {
+			return []Entry{e}
+		}
+	}
+	return fixed[:1]
+}
+
+// finding is the correction that changes nothing.
+func (c Contest) finding(w *Entry, place int, denied []string, ch change, m Moment) Entry {
+	why := "the rule keeps what was awarded"
+	if m.final(w.Award.FinalAt) {
+		why = "the award was final"
+	}
+	e := c.correction(w, ch, Keep, why)
+	e.Correction.Denied = denied
+	if place != w.Award.Place {
+		e.Correction.Place, e.Correction.Found = place, subjectsAt(ch.right, place)[0]
+		e.Correction.Gains, e.Correction.Keeps, e.Correction.Loses = nil, nil, nil
+		e.Correction.Reason = reasonAt(place, why)
+	}
+	return e
+}
+
+// placeIn returns the best place that a subject has; 0: none.
+func placeIn(placed []Placement, subject string) int {
+	for _, p := range placed {
+		if p.Run.Subject == subject {
+			return p.Place
+		}
+	}
+	return 0
 }
 
 // wrong returns the awards that were given, may be changed, and are not as they are

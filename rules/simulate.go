@@ -60,7 +60,7 @@ func (s *Simulation) previous() *Cut {
 // The order of the entries is: conflicts, then the contests rule by rule, by window
 // and scope, then the commitments of contests without evidence.
 func (s *Simulation) Settle(log []Record, cut *Cut, set *Ruleset) []Entry {
-	m := Moment{Cut: cut, Before: s.previous().AsOf}
+	m := Moment{Cut: cut, Previous: s.previous()}
 	cuts := append(slices.Clone(s.cuts), *cut)
 	rows := arrivals(log, cuts)
 	entries := s.findConflicts(rows)

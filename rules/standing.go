@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 )
 
 // Standing is what the ledger says about a contest: the fold of its entries in the
@@ -17,7 +16,9 @@ type Standing struct {
 	allocations map[Identity]Entry // the last of each attempt
 	grants      map[holding]int    // how often an item was given
 	held        map[holding]bool   // the items that subjects hold
-	kept        map[string]bool    // findings that changed nothing, so that each is said once
+	kept        map[string]bool    // findings about a board, and awards that one was about, so that each is said once
+	denied      map[placeOf]bool   // who was named as denied a place
+	told        map[string]bool    // who was told that they get none
 	commitment  *Commitment
 }
 
@@ -66,6 +67,7 @@ func (s *Standing) Apply(e Entry) {
 	if s.awards == nil {
 		s.awards, s.allocations = map[placeOf]Entry{}, map[Identity]Entry{}
 		s.grants, s.held, s.kept = map[holding]int{}, map[holding]bool{}, map[string]bool{}
+		s.denied, s.told = map[placeOf]bool{}, map[string]bool{}
 	}
 	switch e.Kind {
 	case KindAward:
@@ -81,7 +83,7 @@ func (s *Standing) Apply(e Entry) {
 		s.allocations[e.Allocation.Attempt] = e
 	case KindCorrection:
 		if e.Correction.Policy == Keep {
-			s.kept[e.Correction.finding()] = true
+			s.keep(e.Correction)
 			break
 		}
 		name := placeOf{e.Correction.Place, e.Correction.Subject}
@@ -89,6 +91,9 @@ func (s *Standing) Apply(e Entry) {
 			delete(s.awards, name)
 		}
 	case KindCompensation:
+		if e.Compensation.Kind == Keep {
+			s.told[e.Compensation.Subject] = true
+		}
 		if e.Compensation.Takes {
 			delete(s.held, holding{e.Compensation.Subject, e.Compensation.Item})
 		}
@@ -97,12 +102,21 @@ func (s *Standing) Apply(e Entry) {
 	}
 }
 
+func (s *Standing) keep(c *Correction) {
+	if c.Place == 0 {
+		s.kept[c.finding()] = true
+		return
+	}
+	s.kept[c.Corrects] = true
+	for _, subject := range c.Denied {
+		s.denied[placeOf{c.Place, subject}] = true
+	}
+}
+
 func (s *Standing) give(subject, item string) {
 	s.grants[holding{subject, item}]++
 	s.held[holding{subject, item}] = true
 }
 
-// finding names a correction that changes nothing, by what was found.
-func (c *Correction) finding() string {
-	return c.Corrects + " " + c.Found + "\x00" + strings.Join(c.Denied, "\x00")
-}
+// finding names a correction of a board that changes nothing, by what was found.
+func (c *Correction) finding() string { return c.Corrects + " " + c.Found }

@@ -61,7 +61,7 @@ func (s *Settler) use(ctx context.Context, set *rules.Ruleset) error {
 	if err != nil {
 		return err
 	}
-	m := rules.Moment{Cut: &st.last, Before: st.last.AsOf}
+	m := rules.Moment{Cut: &st.last, Previous: &st.last}
 	for _, c := range known {
 		k, err := s.known(ctx, c)
 		if err != nil {
@@ -127,7 +127,7 @@ func (s *Settler) decide(ctx context.Context, cut *rules.Cut, set *rules.Ruleset
 	if err := s.stop(StepTaken); err != nil {
 		return nil, err
 	}
-	d := deciding{Settler: s, cut: cut, m: rules.Moment{Cut: cut, Before: st.last.AsOf}, settled: rules.Settled{
+	d := deciding{Settler: s, cut: cut, m: rules.Moment{Cut: cut, Previous: &st.last}, settled: rules.Settled{
 		Previous: st.lastID, Record: cut.Digest(), Events: taken.Events, Late: taken.Late, Behind: taken.Behind, Refused: taken.Refused,
 		Rules: set.TallyKeys(),
 	}}

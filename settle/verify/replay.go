@@ -97,7 +97,7 @@ func (r *replay) events() uint64 { return uint64(len(r.chosen)) }
 
 // settle decides a cut.
 func (r *replay) settle(cut *rules.Cut, set *rules.Ruleset) []rules.Entry {
-	m := rules.Moment{Cut: cut, Before: r.cut.AsOf}
+	m := rules.Moment{Cut: cut, Previous: &r.cut}
 	if r.set == nil || r.set.Digest != set.Digest {
 		r.use(set)
 	}
