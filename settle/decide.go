@@ -3,6 +3,7 @@ package settle
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -143,12 +144,18 @@ func (s *Settler) decide(ctx context.Context, cut *rules.Cut, set *rules.Ruleset
 	if err := d.contests(ctx); err != nil {
 		return nil, err
 	}
+	var unread error
 	committed := func(c rules.Contest) bool {
-		return st.committed(c) || slices.ContainsFunc(d.entries, func(e rules.Entry) bool {
+		known, err := s.known(ctx, c) // its time may be over as of a cut that ends within its window
+		unread = errors.Join(unread, err)
+		return err != nil || known.standing.Commitment() != nil || slices.ContainsFunc(d.entries, func(e rules.Entry) bool {
 			return e.Kind == rules.KindCommitment && e.Rule == c.Rule.ID && e.Scope == c.Scope && e.Window == c.Window
 		})
 	}
 	d.entries = append(d.entries, rules.OpenCommitments(set, d.secret, cut, committed)...)
+	if unread != nil {
+		return nil, unread
+	}
 	return rules.Seal(cut.Number, d.entries, d.settled), nil
 }
 

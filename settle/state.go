@@ -56,12 +56,6 @@ func (s *state) contest(c rules.Contest) *contest {
 	return known
 }
 
-// committed reports whether the ledger has the commitment of a contest.
-func (s *state) committed(c rules.Contest) bool {
-	known := s.contests[c.ID()]
-	return known != nil && known.standing.Commitment() != nil
-}
-
 // due returns the contests that a cut must look at, in the order of the ruleset, then
 // by window and scope. Of a board nothing is decided before its window is over.
 func (s *state) due(cut *rules.Cut) []*contest {

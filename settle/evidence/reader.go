@@ -43,5 +43,5 @@ type Reader struct {
 }
 
 // New returns a reader on tables that Migrate made. It does no I/O. cutOf is asked only
-// where copies of one event differ in their intervals.
+// where copies of one event differ in their intervals or came by several nodes.
 func New(conn driver.Conn, cutOf CutOf) *Reader { return &Reader{conn: conn, cutOf: cutOf} }

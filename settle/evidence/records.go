@@ -135,10 +135,11 @@ func (r *Reader) counting(ctx context.Context, cut *rules.Cut, rows []rules.Reco
 }
 
 // best returns the copy that stands for an event. Which cut held a copy first is only
-// asked where the copies do not say the same.
+// asked where the copies do not say the same, or came by several nodes: of one node the
+// lower offset is never later.
 func (r *Reader) best(ctx context.Context, same []rules.Record) (rules.Record, error) {
 	differ := slices.ContainsFunc(same, func(rec rules.Record) bool {
-		return rec.Earliest != same[0].Earliest || rec.Latest != same[0].Latest || rec.Instant != same[0].Instant
+		return rec.Earliest != same[0].Earliest || rec.Latest != same[0].Latest || rec.Instant != same[0].Instant || rec.Node != same[0].Node
 	})
 	if !differ {
 		return same[0], nil
