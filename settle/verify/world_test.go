@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"photofinish/cmd/clickhouse/clickhousetest"
@@ -163,3 +164,5 @@ func text(t testing.TB, value any) string {
 	}
 	return string(body)
 }
+
+func named(name string, value any) driver.NamedValue { return clickhouse.Named(name, value) }
