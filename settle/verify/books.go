@@ -8,25 +8,40 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"photofinish/rules"
 )
 
-// books are what the settlement has written.
+// books are what the settlement has written, as far as it can be replayed: cuts and
+// settled begin with cut 1 and have no holes.
 type books struct {
-	cuts     []rules.Cut     // recorded, from number 1
-	settled  [][]rules.Entry // by cut
+	cuts     []rules.Cut     // recorded; at least as many as are settled
+	settled  [][]rules.Entry // by cut; the last of each ends it
+	ledger   []written       // everything in the ledger, by cut
+	known    uint64          // the highest number of a cut when reading began
+	taken    uint64          // the highest cut that the settler's own tables knew before that
 	sources  map[string]string
 	rulesets map[string]*rules.Ruleset
 	secret   string
 }
 
+// written are the entries under one number of a cut.
+type written struct {
+	cut     uint64
+	entries []rules.Entry
+}
+
 // readBooks reads and checks cuts, rulesets and ledger, each by itself and as a chain.
+// A settler may work meanwhile. It writes a cut's record, then what it took in, then
+// its entries; so what comes later is read earlier, and nothing seems to be missing.
 func readBooks(ctx context.Context, conn driver.Conn, v *Verification) (*books, error) {
 	b := &books{sources: map[string]string{}, rulesets: map[string]*rules.Ruleset{}}
-	for _, read := range []func(context.Context, driver.Conn, *Verification) error{b.readCuts, b.readRulesets, b.readLedger, b.readSecret, b.readTaken} {
+	for _, read := range []func(context.Context, driver.Conn, *Verification) error{
+		b.readTaken, b.readKnown, b.readLedger, b.readCuts, b.readRulesets, b.readSecret,
+	} {
 		if err := read(ctx, conn, v); err != nil {
 			return nil, fmt.Errorf("read the books: %w", err)
 		}
@@ -49,24 +64,39 @@ func each(ctx context.Context, conn driver.Conn, statement string, scan func(dri
 	return rows.Err()
 }
 
+// readTaken reads how far the tables go that the settler keeps beside the ledger. They
+// say nothing of what was decided, but that a cut was there.
+func (b *books) readTaken(ctx context.Context, conn driver.Conn, _ *Verification) error {
+	return each(ctx, conn, "SELECT greatest((SELECT max(cut) FROM touches), (SELECT max(cut) FROM claims), (SELECT max(cut) FROM conflicts))",
+		func(rows driver.Rows) error { return rows.Scan(&b.taken) })
+}
+
+func (b *books) readKnown(ctx context.Context, conn driver.Conn, _ *Verification) error {
+	return each(ctx, conn, "SELECT max(number) FROM recorded_cuts", func(rows driver.Rows) error { return rows.Scan(&b.known) })
+}
+
 // exact decodes a body that must be what encoding it again gives, byte for byte: so no
-// key is unknown and none is written otherwise.
-func exact(body string, to any) error {
-	d := json.NewDecoder(bytes.NewReader([]byte(body)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(to); err != nil {
-		return err
+// key is unknown and none is written otherwise. It reports whether the body can be read
+// at all.
+func exact(body string, to any) (readable bool, err error) {
+	if err := json.Unmarshal([]byte(body), to); err != nil {
+		return false, err
 	}
 	again, err := json.Marshal(to)
-	if err == nil && string(again) != body {
-		err = errors.New("it is not written as this program writes it")
+	if err != nil {
+		return false, err
 	}
-	return err
+	if !bytes.Equal(again, []byte(body)) {
+		return true, errors.New("it is not written as this program writes it")
+	}
+	return true, nil
 }
 
 // readCuts reads the first candidate of each number. Later ones are those of settlers
-// who lost, and decide nothing.
+// who lost, and decide nothing. A cut that is missing or cannot be read ends what can
+// be replayed.
 func (b *books) readCuts(ctx context.Context, conn driver.Conn, v *Verification) error {
+	broken := false
 	return each(ctx, conn, "SELECT number, through_ns, body FROM recorded_cuts ORDER BY number", func(rows driver.Rows) error {
 		var number uint64
 		var through int64
@@ -75,16 +105,20 @@ func (b *books) readCuts(ctx context.Context, conn driver.Conn, v *Verification)
 			return err
 		}
 		var cut rules.Cut
-		if err := exact(body, &cut); err != nil {
+		readable, err := exact(body, &cut)
+		if err != nil {
 			v.mismatch("table cuts, number %d: the body was changed: %v", number, err)
 		}
-		if cut.Number != number || int64(cut.Through) != through {
+		if readable && (cut.Number != number || int64(cut.Through) != through) {
 			v.mismatch("table cuts, number %d, through %d: the body says cut %d through %d", number, through, cut.Number, int64(cut.Through))
 		}
-		if want := uint64(len(b.cuts) + 1); number != want {
+		if want := uint64(len(b.cuts) + 1); number != want && !broken {
 			v.mismatch("table cuts: cut %d is missing, the next is %d", want, number)
+			broken = number != 0
 		}
-		b.cuts = append(b.cuts, cut)
+		if broken = broken || number != 0 && (!readable || cut.Number != number); !broken && number != 0 {
+			b.cuts = append(b.cuts, cut)
+		}
 		return nil
 	})
 }
@@ -121,138 +155,108 @@ func (b *books) ruleset(digest string) (*rules.Ruleset, error) {
 	return set, err
 }
 
-// readLedger reads every row of the ledger as it stands, and compares each column with
-// what the body says, and each ID with what it must be. Equal rows are one entry.
-func (b *books) readLedger(ctx context.Context, conn driver.Conn, v *Verification) error {
-	const columns = "cut, n, kind, rule, scope, window_opens_ns, window_closes_ns, subject, key, id, body"
-	var last rules.Entry
-	return each(ctx, conn, "SELECT "+columns+" FROM ledger_entries ORDER BY cut, n, id, body", func(rows driver.Rows) error {
-		var e, column rules.Entry
-		var kind, scope, subject, body string
-		var opens, closes int64
-		if err := rows.Scan(&column.Cut, &column.N, &kind, &column.Rule, &scope, &opens, &closes, &subject, &column.Key, &column.ID, &body); err != nil {
-			return err
-		}
-		at := fmt.Sprintf("table ledger, cut %d, n %d", column.Cut, column.N)
-		if err := exact(body, &e); err != nil {
-			v.mismatch("%s: the body was changed: %v", at, err)
-			return nil
-		}
-		for _, c := range []struct {
-			name          string
-			column, inner any
-		}{
-			{"cut", column.Cut, e.Cut},
-			{"n", column.N, e.N},
-			{"kind", kind, string(e.Kind)},
-			{"rule", column.Rule, e.Rule},
-			{"scope", scope, string(e.Scope)},
-			{"window_opens_ns", opens, int64(e.Window.Opens)},
-			{"window_closes_ns", closes, int64(e.Window.Closes)},
-			{"subject", subject, e.Subject()},
-			{"key", column.Key, e.Key},
-			{"id", column.ID, e.ID},
-		} {
-			if c.column != c.inner {
-				v.mismatch("%s: the column %s says %v, the body %v", at, c.name, c.column, c.inner)
-			}
-		}
-		if want := e.Digest(); e.ID != want {
-			v.mismatch("%s: the ID is %s, and what the entry says has %s", at, e.ID, want)
-		}
-		for uint64(len(b.settled)) < column.Cut {
-			b.settled = append(b.settled, nil)
-		}
-		if column.Cut == last.Cut && column.N == last.N && len(b.settled[column.Cut-1]) > 0 {
-			v.mismatch("%s: two different entries stand there, %s and %s", at, last.ID, e.ID)
-			return nil
-		}
-		last = e
-		b.settled[column.Cut-1] = append(b.settled[column.Cut-1], e)
-		return nil
-	})
-}
-
 func (b *books) readSecret(ctx context.Context, conn driver.Conn, _ *Verification) error {
 	return each(ctx, conn, "SELECT secret FROM secrets ORDER BY _block_number, _block_offset LIMIT 1", func(rows driver.Rows) error {
 		return rows.Scan(&b.secret)
 	})
 }
 
-// readTaken looks for cuts that were taken in and are not recorded: the last ones may
-// have been taken out.
-func (b *books) readTaken(ctx context.Context, conn driver.Conn, v *Verification) error {
-	return each(ctx, conn, "SELECT greatest((SELECT max(cut) FROM touches), (SELECT max(cut) FROM claims), (SELECT max(cut) FROM conflicts))", func(rows driver.Rows) error {
-		var last uint64
-		if err := rows.Scan(&last); err != nil {
+// row is one row of the ledger, as its columns say it.
+type row struct {
+	cut                                 uint64
+	n                                   uint32
+	kind, rule, scope, subject, key, id string
+	opens, closes                       int64
+	body                                string
+}
+
+// readLedger reads every row of the ledger as it stands, and compares each column with
+// what the body says, and each ID with what it must be. Rows that are equal in
+// everything are one entry.
+func (b *books) readLedger(ctx context.Context, conn driver.Conn, v *Verification) error {
+	const statement = `SELECT cut, n, kind, rule, scope, window_opens_ns, window_closes_ns, subject, key, id, body
+FROM ledger
+ORDER BY cut, n, id, body, kind, rule, scope, window_opens_ns, window_closes_ns, subject, key`
+	var last row
+	return each(ctx, conn, statement, func(rows driver.Rows) error {
+		var r row
+		if err := rows.Scan(&r.cut, &r.n, &r.kind, &r.rule, &r.scope, &r.opens, &r.closes, &r.subject, &r.key, &r.id, &r.body); err != nil {
 			return err
 		}
-		if recorded := uint64(len(b.cuts)); last > recorded {
-			v.mismatch("table cuts: it ends at cut %d, and what cut %d took in is there: the last cuts were taken out", recorded, last)
+		if r == last {
+			return nil
 		}
+		e := r.read(v)
+		if k := len(b.ledger); k == 0 || b.ledger[k-1].cut != r.cut {
+			b.ledger = append(b.ledger, written{cut: r.cut})
+		} else if r.n == last.n {
+			v.mismatch("table ledger, cut %d, n %d: two different rows stand there, %s and %s", r.cut, r.n, last.id, r.id)
+			return nil
+		}
+		last = r
+		of := &b.ledger[len(b.ledger)-1]
+		of.entries = append(of.entries, e)
 		return nil
 	})
 }
 
-// chain checks that each cut names the one before, that bounds only grow, and that each
-// settled entry names its cut's record and the settled entry before.
-func (b *books) chain(v *Verification) {
-	if len(b.settled) > len(b.cuts) {
-		v.mismatch("table cuts: cut %d is settled but not recorded", len(b.settled))
-		b.settled = b.settled[:len(b.cuts)]
+// read returns what the body says, checked.
+func (r *row) read(v *Verification) (e rules.Entry) {
+	at := fmt.Sprintf("table ledger, cut %d, n %d", r.cut, r.n)
+	readable, err := exact(r.body, &e)
+	if err != nil {
+		v.mismatch("%s: the body was changed: %v", at, err)
 	}
-	previous := ""
-	for i := range b.cuts {
-		cut := &b.cuts[i]
-		if cut.Previous != previous {
-			v.mismatch("cut %d names %q as what ended the cut before, which is %q", cut.Number, cut.Previous, previous)
-		}
-		if i > 0 {
-			growing(&b.cuts[i-1], cut, v)
-		}
-		if i >= len(b.settled) {
-			if i > len(b.settled) {
-				v.mismatch("cut %d is recorded, and cut %d before it is not settled", cut.Number, cut.Number-1)
-			}
-			if _, err := b.ruleset(cut.Ruleset); err != nil {
-				v.mismatch("cut %d is recorded and not settled: %v", cut.Number, err)
-			}
-			continue
-		}
-		entries := b.settled[i]
-		if len(entries) == 0 || entries[len(entries)-1].Settled == nil {
-			v.mismatch("cut %d: the entry that ends it is missing", cut.Number)
-			b.settled = b.settled[:i]
-			return
-		}
-		end := entries[len(entries)-1]
-		if end.Settled.Previous != previous {
-			v.mismatch("cut %d: the entry that ends it names %q as the one before, which is %q", cut.Number, end.Settled.Previous, previous)
-		}
-		if digest := cut.Digest(); end.Settled.Record != digest {
-			v.mismatch("cut %d: its record was changed: the ledger names %s, it is %s", cut.Number, end.Settled.Record, digest)
-		}
-		for n := range entries {
-			if entries[n].N != uint32(n) {
-				v.mismatch("cut %d: entry %d is missing", cut.Number, n)
-				break
-			}
-		}
-		previous = end.ID
+	if !readable {
+		return rules.Entry{Cut: r.cut, N: r.n, ID: r.id}
 	}
+	says := row{
+		e.Cut, e.N, string(e.Kind), e.Rule, string(e.Scope), e.Subject(), e.Key, e.ID,
+		int64(e.Window.Opens), int64(e.Window.Closes), r.body,
+	}
+	for _, c := range []struct {
+		name          string
+		column, inner any
+	}{
+		{"cut", r.cut, says.cut},
+		{"n", r.n, says.n},
+		{"kind", r.kind, says.kind},
+		{"rule", r.rule, says.rule},
+		{"scope", r.scope, says.scope},
+		{"window_opens_ns", r.opens, says.opens},
+		{"window_closes_ns", r.closes, says.closes},
+		{"subject", r.subject, says.subject},
+		{"key", r.key, says.key},
+		{"id", r.id, says.id},
+	} {
+		if c.column != c.inner {
+			v.mismatch("%s: the column %s says %v, the body %v", at, c.name, c.column, c.inner)
+		}
+	}
+	if !complete(&e) {
+		v.mismatch("%s: it is of kind %q and has not what belongs to that", at, e.Kind)
+	}
+	if want := e.Digest(); e.ID != want {
+		v.mismatch("%s: the ID is %s, and what the entry says has %s", at, e.ID, want)
+	}
+	return e
 }
 
-// growing checks that a cut claims to know no less than the one before.
-func growing(before, cut *rules.Cut, v *Verification) {
-	if cut.Through < before.Through || cut.AsOf < before.AsOf || cut.ClosedAt < before.ClosedAt {
-		v.mismatch("cut %d goes back behind cut %d", cut.Number, before.Number)
-	}
-	if cut.Kind == rules.LateCut && cut.Through != before.Through {
-		v.mismatch("cut %d is late and moves its end from %s to %s", cut.Number, before.Through, cut.Through)
-	}
-	for _, l := range before.Nodes {
-		if cut.Offset(l.Node) < l.Offset {
-			v.mismatch("cut %d reads less of node %s than cut %d", cut.Number, l.Node, before.Number)
+// complete reports whether an entry has what its kind sets and nothing else.
+func complete(e *rules.Entry) bool {
+	var set []rules.EntryKind
+	for _, part := range []struct {
+		kind  rules.EntryKind
+		there bool
+	}{
+		{rules.KindAward, e.Award != nil}, {rules.KindBoard, e.Board != nil}, {rules.KindPrize, e.Prize != nil},
+		{rules.KindAllocation, e.Allocation != nil}, {rules.KindCorrection, e.Correction != nil},
+		{rules.KindCompensation, e.Compensation != nil}, {rules.KindCommitment, e.Commitment != nil},
+		{rules.KindConflict, e.Conflict != nil}, {rules.KindSettled, e.Settled != nil},
+	} {
+		if part.there {
+			set = append(set, part.kind)
 		}
 	}
+	return slices.Equal(set, []rules.EntryKind{e.Kind})
 }

@@ -19,7 +19,7 @@ func TestForgeries(t *testing.T) {
 	subject := text(t, s.award.Award.Claim.Subject)
 	forge := fmt.Sprintf("replace(body, '\"subject\":%s', '\"subject\":\"mallory\"')", strings.ReplaceAll(subject, "'", "''"))
 	beside := func(replaced string) string {
-		return "INSERT INTO ledger SELECT * REPLACE (" + replaced + ") FROM saved_ledger WHERE " + award
+		return "INSERT INTO ledger SELECT * REPLACE (" + replaced + ") FROM (SELECT * FROM saved_ledger WHERE " + award + ")"
 	}
 	without := func(table, where string) []string {
 		return []string{"TRUNCATE TABLE " + table, "INSERT INTO " + table + " SELECT * FROM saved_" + table + " WHERE NOT (" + where + ")"}
@@ -29,7 +29,7 @@ func TestForgeries(t *testing.T) {
 	}
 	idle, decides := &s.idle[0], &s.decides
 	event := func(r *rules.Record, replaced string) string {
-		return "INSERT INTO event_log SELECT * REPLACE (" + replaced + ") FROM saved_event_log WHERE " + rowOf(r)
+		return "INSERT INTO event_log SELECT * REPLACE (" + replaced + ") FROM (SELECT * FROM saved_event_log WHERE " + rowOf(r) + ")"
 	}
 	for _, test := range []struct {
 		name  string

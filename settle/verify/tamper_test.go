@@ -17,7 +17,8 @@ type saved struct {
 	decided [][]rules.Entry
 	award   *rules.Entry   // an award of a later cut
 	decides rules.Record   // the event that decides it
-	idle    []rules.Record // events that no entry names
+	changed []string       // tables to restore
+	idle    []rules.Record // events in the last cut that no entry names and that have no copies
 }
 
 func newSaved(t *testing.T) *saved {
@@ -26,12 +27,18 @@ func newSaved(t *testing.T) *saved {
 	h := rich(t)
 	s.decided = s.write(h)
 	for _, table := range tables {
-		s.exec("CREATE TABLE saved_"+table+" AS "+table, "INSERT INTO saved_"+table+" SELECT * FROM "+table)
+		s.world.exec("CREATE TABLE saved_"+table+" AS "+table, "INSERT INTO saved_"+table+" SELECT * FROM "+table)
 	}
 	all := text(t, s.decided)
+	copies := map[rules.Identity]int{}
 	for i := range h.Log {
-		if !strings.Contains(all, text(t, h.Log[i].Identity())) {
-			s.idle = append(s.idle, h.Log[i])
+		copies[h.Log[i].Identity()]++
+	}
+	end := &h.Cuts[len(h.Cuts)-1].Cut
+	for i := range h.Log {
+		r := &h.Log[i]
+		if end.Holds(r.Node, r.Offset, r.Instant) && copies[r.Identity()] == 1 && !strings.Contains(all, text(t, r.Identity())) {
+			s.idle = append(s.idle, *r)
 		}
 	}
 	for _, entries := range s.decided[1:] {
@@ -59,11 +66,26 @@ func (s *saved) change(table, column, to, where string) {
 	s.exec("TRUNCATE TABLE "+table, fmt.Sprintf("INSERT INTO %s SELECT * REPLACE (if(%s, %s, %s) AS %s) FROM saved_%s", table, where, to, column, column, table))
 }
 
-func (s *saved) restore() {
+// exec does what somebody does to the tables.
+func (s *saved) exec(statements ...string) {
 	s.Helper()
 	for _, table := range tables {
-		s.exec("TRUNCATE TABLE "+table, "INSERT INTO "+table+" SELECT * FROM saved_"+table)
+		for _, statement := range statements {
+			if strings.Contains(statement, "TABLE "+table) || strings.Contains(statement, "INTO "+table+" ") {
+				s.changed = append(s.changed, table)
+			}
+		}
 	}
+	s.world.exec(statements...)
+}
+
+func (s *saved) restore() {
+	s.Helper()
+	slices.Sort(s.changed)
+	for _, table := range slices.Compact(s.changed) {
+		s.world.exec("TRUNCATE TABLE "+table, "INSERT INTO "+table+" SELECT * FROM saved_"+table)
+	}
+	s.changed = nil
 }
 
 // found fails unless verify names what was done by one of the words.
@@ -116,7 +138,9 @@ func another(column, kind string) string {
 	return column + " + 1"
 }
 
-func rowOf(r *rules.Record) string { return fmt.Sprintf("node = '%s' AND offset = %d", r.Node, r.Offset) }
+func rowOf(r *rules.Record) string {
+	return fmt.Sprintf("node = '%s' AND offset = %d", r.Node, r.Offset)
+}
 
 // Every column of every row that matters is looked at: one is changed, alone, and
 // verify names it. A column that is added to a table is tried without being listed.
