@@ -249,10 +249,15 @@ func complete(e *rules.Entry) bool {
 		kind  rules.EntryKind
 		there bool
 	}{
-		{rules.KindAward, e.Award != nil}, {rules.KindBoard, e.Board != nil}, {rules.KindPrize, e.Prize != nil},
-		{rules.KindAllocation, e.Allocation != nil}, {rules.KindCorrection, e.Correction != nil},
-		{rules.KindCompensation, e.Compensation != nil}, {rules.KindCommitment, e.Commitment != nil},
-		{rules.KindConflict, e.Conflict != nil}, {rules.KindSettled, e.Settled != nil},
+		{rules.KindAward, e.Award != nil},
+		{rules.KindBoard, e.Board != nil},
+		{rules.KindPrize, e.Prize != nil},
+		{rules.KindAllocation, e.Allocation != nil},
+		{rules.KindCorrection, e.Correction != nil},
+		{rules.KindCompensation, e.Compensation != nil},
+		{rules.KindCommitment, e.Commitment != nil},
+		{rules.KindConflict, e.Conflict != nil},
+		{rules.KindSettled, e.Settled != nil},
 	} {
 		if part.there {
 			set = append(set, part.kind)

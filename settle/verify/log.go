@@ -137,7 +137,7 @@ func (h *history) places(v *Verification) []int {
 
 // take sorts the rows of one identity, in the order in which they came, into the cuts
 // that took them in.
-func (h *history) take(same []int, cutOf []int) {
+func (h *history) take(same, cutOf []int) {
 	first := &h.log[same[0]]
 	best, conflict := same[0], -1
 	for _, i := range same {

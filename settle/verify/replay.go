@@ -23,6 +23,7 @@ type replay struct {
 	standings map[rules.ContestID]*rules.Standing
 	contests  map[rules.ContestID]*contest // of the set's rules
 	active    []*contest                   // to decide: touched, or something waits
+	swept     int                          // how many contests were left when closed ones were last dropped
 }
 
 func newReplay(secret string, h *history) *replay {
@@ -77,7 +78,20 @@ func (r *replay) settle(cut *rules.Cut, set *rules.Ruleset) []rules.Entry {
 	entries = append(entries, rules.OpenCommitments(set, r.secret, cut, r.committed(entries))...)
 	sealed := rules.Seal(cut.Number, entries, settled)
 	r.apply(cut, sealed)
+	if len(r.contests) > 2*r.swept+8 {
+		r.sweep(rules.Moment{Cut: cut, Before: cut.AsOf})
+	}
 	return sealed
+}
+
+// sweep drops what is known of contests that nothing changes any more, so that memory
+// grows with those that are open. What stands of them is kept, and another ruleset
+// reads them anew. Done when their number has doubled, it costs little for each.
+func (r *replay) sweep(m rules.Moment) {
+	maps.DeleteFunc(r.contests, func(id rules.ContestID, c *contest) bool {
+		return !c.active && !c.Open(r.standing(id), m)
+	})
+	r.swept = len(r.contests)
 }
 
 // committed returns whether the ledger, or the cut itself, commits to a contest's seeds.
@@ -135,7 +149,7 @@ func (r *replay) standing(id rules.ContestID) *rules.Standing {
 // decided again. It costs a pass over the log.
 func (r *replay) use(set *rules.Ruleset) {
 	r.set, r.order, r.active = set, map[string]int{}, nil
-	r.contests = map[rules.ContestID]*contest{}
+	r.contests, r.swept = map[rules.ContestID]*contest{}, 0
 	for i := range set.Rules {
 		r.order[set.Rules[i].ID] = i
 	}
