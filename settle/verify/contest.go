@@ -14,7 +14,6 @@ type contest struct {
 	all      []*subject // in the order in which they came
 	touched  []*subject // to which something was added since they were counted
 	later    []int      // of a world_first: rows of the log that may lie beyond a cut, by their earliest end
-	due      bool       // everybody is looked at, not only who was touched
 	active   bool       // it is among those to decide
 }
 
@@ -52,7 +51,7 @@ func (c *contest) decided() {
 	for _, s := range c.touched {
 		s.touched = false
 	}
-	c.touched, c.due = nil, false
+	c.touched = nil
 }
 
 // evidence returns everything about the contest: of an achievement of those who were
@@ -63,7 +62,7 @@ func (r *replay) evidence(c *contest, cut *rules.Cut) rules.Evidence {
 		r.measure(c, s)
 	}
 	asked := c.all
-	if c.Rule.Kind == rules.Achievement && !c.due {
+	if c.Rule.Kind == rules.Achievement {
 		asked = c.touched
 	}
 	for _, s := range asked {

@@ -37,6 +37,7 @@ func TestForgeries(t *testing.T) {
 		words string
 	}{
 		{"the award's subject", body("ledger", award, forge), at},
+		{"what no column says of an award", body("ledger", award, `replaceOne(body, '"state":"', '"state":"x')`), at},
 		{"an unknown key in an entry", body("ledger", award, `replaceOne(body, '{', '{"note":"paid",')`), at},
 		{"a key twice in an entry", body("ledger", award, `replaceOne(body, '"subject":', '"subject":"mallory","subject":')`), at},
 		{"an unknown key in a cut", body("cuts", "number = 2", `replaceOne(body, '{', '{"note":"paid",')`), "table cuts, number 2"},
@@ -48,6 +49,7 @@ func TestForgeries(t *testing.T) {
 		{"an entry taken out", without("ledger", award), fmt.Sprintf("cut %d", s.award.Cut)},
 		{"a cut's entries taken out", without("ledger", "cut = 2"), "cut 2"},
 		{"the last cut's entries taken out, but its record", without("ledger", fmt.Sprint("cut = ", cuts, " AND kind = 'settled'")), fmt.Sprintf("cut %d: the entry that ends it is missing", cuts)},
+		{"two cuts' entries taken out", without("ledger", fmt.Sprint("cut >= ", cuts-1)), fmt.Sprintf("cut %d is recorded, and cut %d before it is not settled", cuts, cuts-1)},
 		{"a cut taken out", without("cuts", "number = 2"), "cut 2 is missing"},
 		{"the first cut taken out", without("cuts", "number = 1"), "cut 1 is missing"},
 		{"every cut taken out", without("cuts", "1"), "cut 1 is settled but not recorded"},

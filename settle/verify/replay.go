@@ -32,12 +32,6 @@ func newReplay(secret string, h *history) *replay {
 	}
 }
 
-// trust takes a cut's entries from the ledger instead of deciding them.
-func (r *replay) trust(cut *rules.Cut, entries []rules.Entry) {
-	r.apply(cut, entries)
-	r.set = nil // so that the first cut to be decided looks at every contest
-}
-
 // settle decides a cut.
 func (r *replay) settle(cut *rules.Cut, set *rules.Ruleset) []rules.Entry {
 	m := rules.Moment{Cut: cut, Previous: &r.cut}
@@ -79,7 +73,7 @@ func (r *replay) settle(cut *rules.Cut, set *rules.Ruleset) []rules.Entry {
 	sealed := rules.Seal(cut.Number, entries, settled)
 	r.apply(cut, sealed)
 	if len(r.contests) > 2*r.swept+8 {
-		r.sweep(rules.Moment{Cut: cut, Before: cut.AsOf})
+		r.sweep(rules.Moment{Cut: cut, Previous: cut})
 	}
 	return sealed
 }
@@ -109,7 +103,8 @@ func contestOf(e *rules.Entry) rules.ContestID {
 	return rules.ContestID{Rule: e.Rule, Scope: e.Scope, Window: e.Window}
 }
 
-// apply ends a cut with the entries that stand for it.
+// apply ends a cut with the entries that stand for it, which were decided or are taken
+// from the ledger. The first cut to be decided finds all rows and looks at every contest.
 func (r *replay) apply(cut *rules.Cut, sealed []rules.Entry) {
 	for i := range sealed {
 		e := &sealed[i]
@@ -178,7 +173,6 @@ func (r *replay) use(set *rules.Ruleset) {
 		slices.SortFunc(c.later, func(a, b int) int {
 			return cmp.Or(cmp.Compare(r.log[a].Earliest, r.log[b].Earliest), cmp.Compare(a, b))
 		})
-		c.due = true
 		r.activate(c)
 	}
 }

@@ -78,7 +78,7 @@ func Run(ctx context.Context, conn driver.Conn, cfg Config) (Verification, error
 	for i, ledger := range b.settled {
 		cut := &b.cuts[i]
 		if cut.Number < cfg.From {
-			r.trust(cut, ledger)
+			r.apply(cut, ledger)
 		} else {
 			set, err := b.ruleset(cut.Ruleset)
 			if err != nil {

@@ -75,6 +75,10 @@ func TestFrom(t *testing.T) {
 	if v := w.verify(verify.Config{From: cuts + 1}); len(v.Mismatches) == 0 {
 		t.Error("a column of the ledger was changed, and nothing was found")
 	}
+	w.exec("ALTER TABLE ledger UPDATE key = '' WHERE key = 'forged' SETTINGS mutations_sync = 2", "TRUNCATE TABLE event_log")
+	if v := w.verify(verify.Config{From: cuts + 1}); len(v.Mismatches) == 0 {
+		t.Error("the cuts took events in, the log is empty, and nothing was found")
+	}
 }
 
 // An empty database has nothing to find.
