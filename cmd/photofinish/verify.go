@@ -26,7 +26,7 @@ both: keep the ID elsewhere, and compare.`,
 		Args:    exactArgs(),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runVerify(cmd.Context(), from, asJSON) },
 	}
-	cmd.Flags().Uint64Var(&from, "from", 0, "compare from this cut on; those before are decided again, not compared")
+	cmd.Flags().Uint64Var(&from, "from", 0, "decide from this cut on; what the ledger says of those before is taken as true, save that it is a whole chain")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was found as JSON")
 	return cmd
 }

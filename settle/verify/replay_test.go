@@ -13,11 +13,9 @@ import (
 )
 
 // On many random histories, without a database, the replay decides what the simulation
-// decides. PHOTOFINISH_HISTORIES asks for more rounds of each kind. Round 76 of copies is
-// known to differ, and so does the settler: an award that was final when it was given is
-// found to stand against the evidence only in the next cut, which nothing asked for.
+// decides. PHOTOFINISH_HISTORIES asks for more rounds of each kind.
 func TestReplay(t *testing.T) {
-	rounds := 60
+	rounds := 100
 	if n, err := strconv.Atoi(os.Getenv("PHOTOFINISH_HISTORIES")); err == nil {
 		rounds = n
 	}
