@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"photofinish/rules"
+	"photofinish/rules/rulefile"
 )
 
 // The rules that the ledger below was decided by.
@@ -219,7 +220,7 @@ func (l *ledger) settle(through string, events rules.Settled, lagging []string, 
 //	7  nothing, much later: everything is final
 func history(t testing.TB) *ledger {
 	t.Helper()
-	set, err := rules.ParseRuleset("rules.yaml", []byte(rulesFile))
+	set, err := rulefile.Parse("rules.yaml", []byte(rulesFile))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"photofinish/rules"
+	"photofinish/rules/rulefile"
 )
 
 //go:embed sql/cuts.sql
@@ -172,7 +173,7 @@ func (l loader) rulesets(ctx context.Context, cuts []rules.Cut) ([]*rules.Rulese
 		if err := rows.Scan(&digest, &source); err != nil {
 			return nil, fmt.Errorf("read the rulesets: %w", err)
 		}
-		if set, err := rules.ParseRuleset("ruleset "+digest, []byte(source)); err == nil && set.Digest == digest {
+		if set, err := rulefile.Parse("ruleset "+digest, []byte(source)); err == nil && set.Digest == digest {
 			sets = append(sets, set)
 		}
 	}

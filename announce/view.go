@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"photofinish/rules"
+	"photofinish/rules/rulefile"
 )
 
 // The limits of what people read on one page. The JSON report has everything.
@@ -90,7 +91,7 @@ func (r *Report) title(rule string) string {
 // describe says what a rule decides; "" where its file is not known.
 func (r *Report) describe(rule string) string {
 	if known := r.rules[rule]; known != nil {
-		return known.Describe()
+		return rulefile.Describe(known)
 	}
 	return ""
 }

@@ -25,7 +25,7 @@ func orderFree() map[string]string {
 // straight into a function that sorts it.
 func TestNoMapRange(t *testing.T) {
 	lookup := exportData(t)
-	for _, dir := range []string{".", "hour", "../settle", "../settle/evidence", "../settle/ledger", "../settle/verify"} {
+	for _, dir := range []string{".", "hour", "rulefile", "scenario", "../settle", "../settle/evidence", "../settle/ledger", "../settle/verify"} {
 		fset := token.NewFileSet()
 		files := parseDir(t, fset, dir)
 		info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}}

@@ -75,7 +75,7 @@ const (
 
 // Defaults of what a rules file may leave out.
 const (
-	DefaultHold    = 6 * time.Hour
+	DefaultHold    = 6 * time.Hour // of a sale 0
 	DefaultCorrect = 30 * 24 * time.Hour
 	DefaultTop     = 100
 )
@@ -98,7 +98,7 @@ type Rule struct {
 	// Of world_first and achievement.
 	Threshold int64
 	Places    int
-	Tie       string
+	Tie       string // TieShare, TieEarliest or TieDraw; a sale: TieEarliest or TieDraw
 	Prize     Prize
 
 	// Of leaderboard.
@@ -211,18 +211,19 @@ func (r *Rule) Match(e *Event) bool {
 		return false
 	}
 	for _, c := range r.When {
-		if !c.holds(e.Field(c.Key)) {
+		if !c.Holds(e.Field(c.Key)) {
 			return false
 		}
 	}
 	return true
 }
 
-func (c *Condition) holds(value string) bool {
-	if c.AnyOf != nil && !slices.Contains(c.AnyOf, value) {
+// Holds reports whether a value satisfies the condition.
+func (c *Condition) Holds(value string) bool {
+	if _, found := slices.BinarySearch(c.AnyOf, value); c.AnyOf != nil && !found {
 		return false
 	}
-	if slices.Contains(c.Not, value) {
+	if _, found := slices.BinarySearch(c.Not, value); found {
 		return false
 	}
 	if c.Gte == nil && c.Lte == nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"photofinish/rules"
+	"photofinish/rules/rulefile"
 )
 
 // ErrUnknown says that there is nothing to explain: no such rule, or no evidence.
@@ -86,7 +87,7 @@ func (s *Settler) Explain(ctx context.Context, rule, subject string) (*Explanati
 		return nil, err
 	}
 	ledger = slices.DeleteFunc(ledger, func(e rules.Entry) bool { return !names(&e, subject) })
-	x := &Explanation{Rule: rule, Description: r.Describe(), Subject: subject, Cut: cut.Number, Through: cut.Through}
+	x := &Explanation{Rule: rule, Description: rulefile.Describe(r), Subject: subject, Cut: cut.Number, Through: cut.Through}
 	for _, c := range contestsOf(r, records) {
 		counting := slices.DeleteFunc(slices.Clone(records), func(rec rules.Record) bool {
 			of, ok := r.ContestOf(&rec)

@@ -19,6 +19,7 @@ import (
 	"photofinish/cmd/clickhouse/clickhousetest"
 	"photofinish/rules"
 	"photofinish/rules/hour"
+	"photofinish/rules/rulefile"
 	"photofinish/settle"
 )
 
@@ -200,7 +201,7 @@ func settleAndDieIfAsked() {
 		if err != nil {
 			return err
 		}
-		set, err := rules.ParseRuleset("counter-strike.yaml", source)
+		set, err := rulefile.Parse("counter-strike.yaml", source)
 		if err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ import (
 	"photofinish/ingest"
 	"photofinish/rules"
 	"photofinish/rules/hour"
+	"photofinish/rules/rulefile"
 	"photofinish/settle"
 	"photofinish/settle/verify"
 )
@@ -111,7 +112,7 @@ func ruleset(t testing.TB, path string) *rules.Ruleset {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := rules.ParseRuleset(path, source)
+	set, err := rulefile.Parse(path, source)
 	if err != nil {
 		t.Fatal(err)
 	}

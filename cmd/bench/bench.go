@@ -20,6 +20,7 @@ import (
 	"photofinish/ingest"
 	"photofinish/rules"
 	plan "photofinish/rules/hour"
+	"photofinish/rules/rulefile"
 	"photofinish/settle"
 	"photofinish/settle/verify"
 )
@@ -85,7 +86,7 @@ func (b *bench) readRules(path string) error {
 	if err != nil {
 		return err
 	}
-	b.set, err = rules.ParseRuleset(path, source)
+	b.set, err = rulefile.Parse(path, source)
 	return err
 }
 

@@ -9,7 +9,7 @@ import (
 	"photofinish/announce"
 	"photofinish/cmd/clickhouse"
 	"photofinish/ingest"
-	"photofinish/rules"
+	"photofinish/rules/rulefile"
 	"photofinish/settle"
 )
 
@@ -40,7 +40,7 @@ func exitCode(err error) int {
 	var usage usageError
 	var input *ingest.InputError
 	var field *ingest.FieldError
-	var ruleset *rules.RulesetError
+	var ruleset *rulefile.Error
 	var format *clickhouse.FormatError
 	var notSettled *announce.NotSettledError
 	switch {

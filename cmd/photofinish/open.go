@@ -11,6 +11,7 @@ import (
 	"photofinish/cmd/clickhouse"
 	"photofinish/ingest"
 	"photofinish/rules"
+	"photofinish/rules/rulefile"
 	"photofinish/settle"
 )
 
@@ -61,7 +62,7 @@ func readRuleset(path string) (*rules.Ruleset, error) {
 	if err != nil {
 		return nil, usagef("read the rules: %w", err)
 	}
-	return rules.ParseRuleset(path, source)
+	return rulefile.Parse(path, source)
 }
 
 // parseTime reads an instant from an option.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -9,6 +10,7 @@ import (
 	"photofinish/cmd/clickhouse"
 	"photofinish/rules"
 	"photofinish/rules/hour"
+	"photofinish/rules/rulefile"
 	"photofinish/settle"
 )
 
@@ -41,6 +43,9 @@ func (a *app) lintCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			for _, warning := range rulefile.Warnings(set) {
+				fmt.Fprintf(a.stderr, "%s: %s\n", args[0], warning)
+			}
 			a.printf("%s: %d rules, no problems, digest %s\n", args[0], len(set.Rules), set.Digest)
 			return nil
 		},
@@ -63,7 +68,7 @@ func (a *app) explainRulesCommand() *cobra.Command {
 				if i > 0 {
 					a.printf("\n")
 				}
-				a.printf("%s (%s)\n  %s\n  %s\n", r.ID, r.Kind, r.Describe(), r.Needs())
+				a.printf("%s (%s)\n  %s\n  %s\n", r.ID, r.Kind, rulefile.Describe(r), rulefile.Needs(r))
 			}
 			return nil
 		},

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"photofinish/rules"
+	"photofinish/rules/scenario"
 )
 
 func (a *app) testRulesCommand() *cobra.Command {
@@ -14,8 +14,8 @@ func (a *app) testRulesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test FILE…",
 		Short: "Run scenario files: what the rules must decide of a few events",
-		Long:  rules.ScenarioHelp,
-		Example: `  photofinish rules test rules/testdata/scenarios/*.txtar
+		Long:  scenario.Help,
+		Example: `  photofinish rules test rules/scenario/testdata/scenarios/*.txtar
   photofinish rules test --update mine.txtar`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -36,7 +36,7 @@ func (a *app) testRules(paths []string, update bool) error {
 		if err != nil {
 			return usagef("read the scenario: %w", err)
 		}
-		got, want, err := rules.RunScenario(path, file)
+		got, want, err := scenario.Run(path, file)
 		if err != nil {
 			return usageError{err}
 		}
@@ -44,7 +44,7 @@ func (a *app) testRules(paths []string, update bool) error {
 		case got == want:
 			a.printf("ok      %s\n", path)
 		case update:
-			if err := os.WriteFile(path, rules.UpdateScenario(file, got), 0o644); err != nil { //nolint:gosec // a file for others to read
+			if err := os.WriteFile(path, scenario.Update(file, got), 0o644); err != nil { //nolint:gosec // a file for others to read
 				return err
 			}
 			a.printf("updated %s\n", path)

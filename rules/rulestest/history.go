@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"photofinish/rules"
+	"photofinish/rules/rulefile"
 )
 
 // History is a random log and the cuts that settle it.
@@ -59,16 +60,16 @@ func Ruleset(t testing.TB, rng *rand.Rand, w Wildness) *rules.Ruleset {
 	board := fmt.Sprintf("{id: board, kind: leaderboard, when: {type: kill}, top: %d, ranks: %s, order: %s, prizes: [{places: 1, item: crown}, {places: 2, item: cup}], %s}",
 		2+rng.IntN(3), pick(rng, "unique", "shared"), pick(rng, "desc", "asc"), common(policies...))
 	each := fmt.Sprintf("{id: each, kind: achievement, when: {type: kill}, threshold: %d, prize: {item: foot}, %s}", 1+rng.IntN(8), common(policies...))
-	sale := func(id string) string {
+	sale := func(id, sku string) string {
 		stock := 1 + rng.IntN(5)
-		return fmt.Sprintf("{id: %s, kind: sale, sku: mount, stock: %d, per_player: %d, queue: %s, price: {amount: 5, currency: USD}, %s}",
-			id, stock, 1+rng.IntN(3), pick(rng, "arrival", "lottery"), common(policies[1:]...))
+		return fmt.Sprintf("{id: %s, kind: sale, sku: %s, stock: %d, per_player: %d, queue: %s, price: {amount: 5, currency: USD}, %s}",
+			id, sku, stock, 1+rng.IntN(3), pick(rng, "arrival", "lottery"), common(policies[1:]...))
 	}
 	source := "version: 1\nrules:\n"
-	for _, r := range []string{first("one"), first("two"), board, each, sale("sale"), sale("more")} {
+	for _, r := range []string{first("one"), first("two"), board, each, sale("sale", "mount"), sale("more", "saddle")} {
 		source += "  - " + r + "\n"
 	}
-	set, err := rules.ParseRuleset("random.yaml", []byte(source))
+	set, err := rulefile.Parse("random.yaml", []byte(source))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func Event(rng *rand.Rand, id int, w Wildness) rules.Record {
 		Count: int64(rng.IntN(4)), Seq: uint64(id), Attrs: map[string]string{"class": pick(rng, "mage", "bard"), "damage": pick(rng, "1", "2", "x")},
 	}
 	if rng.IntN(3) == 0 {
-		e.Type, e.Target, e.SKU = rules.TypePurchase, "", "mount"
+		e.Type, e.Target, e.SKU = rules.TypePurchase, "", pick(rng, "mount", "saddle")
 	}
 	r := rules.Record{Event: e, Node: region, Instant: at}
 	if w.Clocks {

@@ -24,6 +24,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"photofinish/rules"
+	"photofinish/rules/rulefile"
 )
 
 //go:embed sql/schema.sql
@@ -167,7 +168,7 @@ func (s *Store) Ruleset(ctx context.Context, digest string) (*rules.Ruleset, err
 	if len(sources) == 0 {
 		return nil, fmt.Errorf("ruleset %s, which a cut names, is not recorded: restore the table rulesets", digest)
 	}
-	set, err := rules.ParseRuleset("ruleset "+digest, []byte(sources[0]))
+	set, err := rulefile.Parse("ruleset "+digest, []byte(sources[0]))
 	if err != nil {
 		return nil, err
 	}

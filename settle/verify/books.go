@@ -13,6 +13,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"photofinish/rules"
+	"photofinish/rules/rulefile"
 )
 
 // books are what the settlement has written, as far as it can be replayed: cuts and
@@ -148,7 +149,7 @@ func (b *books) ruleset(digest string) (*rules.Ruleset, error) {
 	if !ok {
 		return nil, fmt.Errorf("its ruleset %s is not recorded", digest)
 	}
-	set, err := rules.ParseRuleset("ruleset "+digest, []byte(source))
+	set, err := rulefile.Parse("ruleset "+digest, []byte(source))
 	if err == nil {
 		b.rulesets[digest] = set
 	}

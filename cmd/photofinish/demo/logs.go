@@ -20,6 +20,7 @@ import (
 	"photofinish/ingest"
 	"photofinish/rules"
 	"photofinish/rules/hour"
+	"photofinish/rules/rulefile"
 	"photofinish/settle"
 )
 
@@ -49,7 +50,7 @@ type Logs struct {
 // PlayLogs imports the day into the tables behind conn, which are empty, and settles
 // it. Dir is a new folder for the node's spool.
 func PlayLogs(ctx context.Context, conn driver.Conn, log *slog.Logger, dir string) (*Logs, error) {
-	set, err := rules.ParseRuleset("logs.yaml", logsRules)
+	set, err := rulefile.Parse("logs.yaml", logsRules)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"photofinish/announce"
 	"photofinish/ingest"
 	"photofinish/rules"
+	"photofinish/rules/rulefile"
 	"photofinish/settle"
 )
 
@@ -71,7 +72,7 @@ func New(conn driver.Conn, log *slog.Logger, cfg Config) (*World, error) {
 	if cfg.Hours < 1 || cfg.Hours > MaxHours {
 		return nil, fmt.Errorf("a world of %d hours: give 1 to %d", cfg.Hours, MaxHours)
 	}
-	set, err := rules.ParseRuleset("the demo's rules", RulesYAML)
+	set, err := rulefile.Parse("the demo's rules", RulesYAML)
 	if err != nil {
 		return nil, err
 	}
