@@ -32,7 +32,7 @@ func newAxis(claims []rules.Claim) axis {
 	}
 	a := axis{lo, hi}
 	for _, c := range claims {
-		if c.At <= lo+near {
+		if c.Point <= lo+near {
 			a.lo = min(a.lo, max(bounded(c.Earliest), lo-near))
 			a.hi = max(a.hi, min(bounded(c.Latest), lo+near))
 		}

@@ -53,7 +53,7 @@ func (d *drawing) draw() string {
 	d.drawHead(s)
 	d.drawAxis(s, a)
 	d.drawTies(s, a)
-	s.line("pf-line", a.x(d.row[0].At), d.plotTop(), a.x(d.row[0].At), d.plotBottom())
+	s.line("pf-line", a.x(d.row[0].Point), d.plotTop(), a.x(d.row[0].Point), d.plotBottom())
 	for i := range d.row {
 		d.drawRow(s, a, i)
 	}
@@ -139,9 +139,9 @@ func (d *drawing) drawRow(s *svg, a axis, i int) {
 		s.circle("pf-badge", margin+100, top+140, 50)
 	}
 	s.text("pf-name", margin+260, top+190, shown(r.Subject, pictureNameColumns))
-	when := clock(r.At, r.UncertaintyNs())
+	when := clock(r.Point, r.OffNs())
 	if i > 0 {
-		when = after(d.row[0].At, r)
+		when = after(d.row[0].Point, r)
 	}
 	if r.held {
 		when = "held · " + when
@@ -156,12 +156,12 @@ func (d *drawing) drawBar(s *svg, a axis, r *runner, top int64) {
 	if r.Earliest <= a.hi && r.Latest >= a.lo {
 		s.rect("pf-bar", from, top, max(to-from, 30), barHeight, min(max(to-from, 30)/2, barHeight/2))
 	}
-	if a.holds(r.At) {
-		s.rect("pf-mark", a.x(r.At)-15, top-30, 30, barHeight+60, 15)
+	if a.holds(r.Point) {
+		s.rect("pf-mark", a.x(r.Point)-15, top-30, 30, barHeight+60, 15)
 		return
 	}
 	edge, tip := int64(plotRight-90), int64(plotRight)
-	if r.At < a.lo {
+	if r.Point < a.lo {
 		edge, tip = margin+90, margin
 	}
 	s.path("pf-far", edge, top, tip, top+barHeight/2, edge, top+barHeight)
@@ -185,14 +185,14 @@ func (r *runner) class() string {
 // after writes how long after the first a finish was.
 func after(first rules.Instant, r *runner) string {
 	text := "same instant"
-	switch gap := int64(r.At - first); {
+	switch gap := int64(r.Point - first); {
 	case gap > 0:
 		text = "+" + duration(gap)
 	case gap < 0:
 		text = duration(gap)
 	}
-	if u := r.UncertaintyNs(); u > 0 {
-		text += " ± " + duration(u)
+	if u := r.OffNs(); u > 0 {
+		text += " ± " + atMost(u)
 	}
 	return text
 }

@@ -191,6 +191,8 @@ func pageFuncs() template.FuncMap {
 	return template.FuncMap{
 		"name":         func(s any) string { return shown(fmt.Sprint(s), pageNameColumns+16) },
 		"moment":       pageMoment,
+		"award":        func(a Award) string { return claimMoment(&a.claim) },
+		"next":         func(u RunnerUp) string { return claimMoment(&u.claim) },
 		"short":        func(v *reportView) string { return v.short() },
 		"heading":      (*Report).heading,
 		"covers":       (*Report).covers,

@@ -36,6 +36,26 @@ func duration(ns int64) string {
 	return pair(ns, 24*time.Hour, "d", time.Hour, "h")
 }
 
+// atMost writes a duration so that it never seems shorter than it is.
+func atMost(ns int64) string {
+	step := int64(1)
+	for ns/step >= 1000 {
+		step *= 10
+	}
+	switch d := time.Duration(ns); {
+	case d >= 48*time.Hour:
+		step = int64(time.Hour)
+	case d >= time.Hour:
+		step = int64(time.Minute)
+	case d >= time.Minute:
+		step = int64(time.Second)
+	}
+	if rest := ns % step; rest > 0 && ns <= math.MaxInt64-step {
+		ns += step - rest
+	}
+	return duration(ns)
+}
+
 // decimal writes ns/unit with three digits, never rounded up.
 func decimal(ns, unit int64) string {
 	whole, rest := ns/unit, ns%unit
@@ -64,7 +84,7 @@ func pair(ns int64, big time.Duration, bigName string, small time.Duration, smal
 func clock(at rules.Instant, uncertaintyNs int64) string {
 	text := at.Time().Format("15:04:05") + fraction(at, uncertaintyNs)
 	if uncertaintyNs > 0 {
-		text += " ± " + duration(uncertaintyNs)
+		text += " ± " + atMost(uncertaintyNs)
 	}
 	return text
 }
@@ -91,6 +111,10 @@ func fraction(at rules.Instant, uncertaintyNs int64) string {
 func moment(at rules.Instant, uncertaintyNs int64) string {
 	return at.Time().Format(time.DateOnly) + " " + clock(at, uncertaintyNs)
 }
+
+// claimMoment writes when something was reached: by the corrected clocks, not as the
+// stamp of a server had it whose clock was wrong.
+func claimMoment(c *rules.Claim) string { return moment(c.Point, c.OffNs()) }
 
 // windowText writes a window as briefly as it can be told.
 func windowText(w rules.Window) string {

@@ -286,6 +286,7 @@ func history(t testing.TB) *ledger {
 	for i, name := range nasty {
 		c := claim(name, "2026-11-21T10:00:01Z", 3*time.Second, name)
 		c.At, c.Earliest, c.Latest = c.At.Add(time.Duration(i)*1e8), c.Earliest.Add(time.Duration(i)*1e8), c.Latest.Add(time.Duration(i)*1e8)
+		c.Point = c.At
 		next := c
 		next.Subject += "2"
 		names = append(names,

@@ -138,7 +138,7 @@ func (m *markdown) awards(r *Report) {
 		}
 		m.table("Place", "Who", "When (UTC)", "State", "Prize", "Outcome")
 		for _, a := range v.Awards {
-			m.row(placeText(a.Place), "**"+name(a.Subject)+"**", moment(a.At, a.UncertaintyNs),
+			m.row(placeText(a.Place), "**"+name(a.Subject)+"**", claimMoment(&a.claim),
 				m.state(string(a.State), tieText(a))+waitCell(a), orDash(a.Prize), m.outcome(r, a.Outcome, a.Corrects, a.CorrectedBy))
 		}
 		m.omitted(v.Omitted, "awards")
@@ -146,7 +146,7 @@ func (m *markdown) awards(r *Report) {
 		if len(v.Next) > 0 {
 			var next []string
 			for _, u := range v.Next[:min(len(v.Next), maxRows)] {
-				next = append(next, name(u.Subject)+" ("+moment(u.At, u.UncertaintyNs)+")")
+				next = append(next, name(u.Subject)+" ("+claimMoment(&u.claim)+")")
 			}
 			m.paragraph("Next: %s", strings.Join(next, ", "))
 		}

@@ -58,7 +58,7 @@ func Close(awards []Award) bool {
 }
 
 func closeTo(a, b *rules.Claim) bool {
-	gap := int64(max(a.At, b.At) - min(a.At, b.At))
+	gap := int64(max(a.Point, b.Point) - min(a.Point, b.Point))
 	return overlap(a, b) || gap <= closeGapNs || gap/closeErrors <= max(a.UncertaintyNs(), b.UncertaintyNs())
 }
 
@@ -81,7 +81,7 @@ func lineUp(awards []Award) []runner {
 		row = append(row, runner{a.claim, a.Place, a.Tied, a.Seed != "", a.State == rules.Held})
 	}
 	slices.SortFunc(row, func(a, b runner) int {
-		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.At, b.At), cmp.Compare(a.Subject, b.Subject))
+		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.Point, b.Point), cmp.Compare(a.Subject, b.Subject))
 	})
 	for _, u := range next(awards) {
 		row = append(row, runner{Claim: u.claim})
@@ -145,7 +145,7 @@ func (d *drawing) describe() string {
 		if r.place > 0 {
 			who = fmt.Sprintf("Place %d: %s", r.place, who)
 		}
-		lines = append(lines, who+", "+moment(r.At, r.UncertaintyNs())+" UTC.")
+		lines = append(lines, who+", "+moment(r.Point, r.OffNs())+" UTC.")
 	}
 	return strings.Join(lines, "\n")
 }

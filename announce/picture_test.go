@@ -19,7 +19,7 @@ func TestAxis(t *testing.T) {
 		at := rules.MinInstant + rules.Instant(random.Int63n(int64(rules.MaxInstant-rules.MinInstant)))
 		for range 1 + random.Intn(6) {
 			e := rules.Instant(math.Pow(10, random.Float64()*18))
-			claims = append(claims, rules.Claim{At: at, Earliest: at - e, Latest: at.Add(time.Duration(e))})
+			claims = append(claims, rules.Claim{At: at, Point: at, Earliest: at - e, Latest: at.Add(time.Duration(e))})
 			at = min(at.Add(time.Duration(math.Pow(10, random.Float64()*18))), rules.MaxInstant)
 		}
 		a := newAxis(claims)

@@ -189,14 +189,39 @@ func TestClose(t *testing.T) {
 		{"an achievement", 0, 0, 0, 0, 1, false},
 	} {
 		at := at("2026-11-20T07:00:00Z")
-		one := rules.Claim{Subject: "a", At: at, Earliest: at - rules.Instant(c.e1), Latest: at + rules.Instant(c.e1)}
+		one := rules.Claim{Subject: "a", At: at, Point: at, Earliest: at - rules.Instant(c.e1), Latest: at + rules.Instant(c.e1)}
 		at += rules.Instant(c.gap)
-		two := rules.Claim{Subject: "b", At: at, Earliest: at - rules.Instant(c.e2), Latest: at + rules.Instant(c.e2)}
+		two := rules.Claim{Subject: "b", At: at, Point: at, Earliest: at - rules.Instant(c.e2), Latest: at + rules.Instant(c.e2)}
 		entry := award("boss-7", "world", c.place, rules.Provisional, false, one, []rules.Claim{two}[:c.runner]...)
 		l := &ledger{rulesets: history(t).rulesets}
 		l.settle("2026-11-21T00:00:00Z", rules.Settled{}, nil, entry)
 		if got := announce.Close(build(t, l, announce.One(1))[0].Awards); got != c.want {
 			t.Errorf("%s: close is %v", c.name, got)
+		}
+	}
+}
+
+// Whose server is fast is shown and placed by the corrected clocks: Ann's is 30 s fast,
+// and she won by 2 s all the same. A stamp of whole seconds is within one second.
+func TestFastServer(t *testing.T) {
+	const s = rules.Instant(1e9)
+	stamp := at("2026-11-20T07:00:40Z")
+	ann := rules.Claim{Subject: "Ann", At: stamp, Point: stamp - 30*s, Earliest: stamp - 30*s, Latest: stamp - 29*s - 1}
+	bo := rules.Claim{Subject: "Bo", At: stamp - 28*s, Point: stamp - 28*s, Earliest: stamp - 28*s, Latest: stamp - 27*s - 1}
+	l := &ledger{rulesets: history(t).rulesets}
+	l.settle("2026-11-21T00:00:00Z", rules.Settled{}, nil, award("boss-7", "world", 1, rules.Provisional, false, ann, bo))
+	reports := build(t, l, announce.One(1))
+	pictures := announce.Pictures(&reports[0])
+	if len(pictures) != 1 || !strings.Contains(pictures[0].Alt, "Ann beat Bo by 2 s.") {
+		t.Errorf("the picture says %+v", pictures)
+	}
+	var text bytes.Buffer
+	if err := announce.WriteMarkdown(&text, reports); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"07:00:10 ± 1 s", "07:00:12 ± 1 s"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the report lacks %q:\n%s", want, text.String())
 		}
 	}
 }

@@ -40,7 +40,7 @@ func verdict(row []runner) string {
 	first, second := &row[0], &row[1]
 	who := shown(first.Subject, verdictNameColumns)
 	other := shown(second.Subject, verdictNameColumns)
-	gap := duration(int64(second.At - first.At))
+	gap := duration(int64(second.Point - first.Point))
 	sharing := 1
 	for sharing < len(row) && row[sharing].place == first.place {
 		sharing++
@@ -67,10 +67,10 @@ func verdict(row []runner) string {
 	case apart:
 	}
 	switch {
-	case second.At == first.At:
+	case second.Point == first.Point:
 		return fmt.Sprintf("%s beat %s.", who, other)
-	case second.At < first.At: // found only after the award was final
-		return fmt.Sprintf("%s holds place %d, though %s was %s earlier.", who, first.place, other, duration(int64(first.At-second.At)))
+	case second.Point < first.Point: // found only after the award was final
+		return fmt.Sprintf("%s holds place %d, though %s was %s earlier.", who, first.place, other, duration(int64(first.Point-second.Point)))
 	}
 	return fmt.Sprintf("%s beat %s by %s.", who, other, gap)
 }

@@ -44,7 +44,7 @@ func (r *Report) contests() []contestView {
 	for i := range views {
 		v := &views[i]
 		slices.SortStableFunc(v.Awards, func(a, b Award) int {
-			return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.At, b.At))
+			return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.claim.Point, b.claim.Point))
 		})
 		v.Next = next(v.Awards)
 		if p, ok := r.picture(v.Awards); ok {
@@ -75,7 +75,7 @@ func next(awards []Award) []RunnerUp {
 		}
 	}
 	slices.SortFunc(list, func(a, b RunnerUp) int {
-		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Subject, b.Subject))
+		return cmp.Or(cmp.Compare(a.claim.Point, b.claim.Point), cmp.Compare(a.Subject, b.Subject))
 	})
 	return list
 }

@@ -21,6 +21,10 @@ type Claim struct {
 // UncertaintyNs returns half the distance of the ends, rounded down, nanoseconds.
 func (c *Claim) UncertaintyNs() int64 { return int64(c.Latest-c.Earliest) / 2 }
 
+// OffNs returns how far from the point estimate it may have been at most, nanoseconds.
+// The interval need not lie evenly around the point: a stamp of whole seconds begins it.
+func (c *Claim) OffNs() int64 { return int64(max(c.Latest-c.Point, c.Point-c.Earliest, 0)) }
+
 // compareClaims is the stated order where nothing certain separates claims: the
 // point estimate, then the subject.
 func compareClaims(a, b *Claim) int {

@@ -24,7 +24,7 @@ import (
 // inserted twice. PHOTOFINISH_HISTORIES asks for more rounds of each kind of history,
 // PHOTOFINISH_FIRST_HISTORY for those from a number on.
 func TestSimulation(t *testing.T) {
-	rounds, first := 8, 0
+	rounds, first := 3, 0
 	if n, err := strconv.Atoi(os.Getenv("PHOTOFINISH_HISTORIES")); err == nil {
 		rounds = n
 	}

@@ -78,7 +78,7 @@ func (a *app) printCase(c *settle.Case) {
 	a.printf("\n")
 	if d := c.Deciding; d != nil {
 		a.printf("  reached at %s ± %s by event %s of server %s (node %s, offset %d)\n",
-			c.Claim.At, time.Duration(c.Claim.UncertaintyNs()), visible(d.ID), visible(d.Server), d.Node, d.Offset)
+			c.Claim.Point, (time.Duration(c.Claim.OffNs()) + time.Microsecond - 1).Truncate(time.Microsecond), visible(d.ID), visible(d.Server), d.Node, d.Offset)
 	}
 	for i := range c.Entries {
 		a.printf("  cut %d: %s\n", c.Entries[i].Cut, entryText(&c.Entries[i]))
@@ -106,7 +106,7 @@ func entryText(e *rules.Entry) string {
 		if len(e.Award.RunnersUp) > 0 {
 			var next []string
 			for _, c := range e.Award.RunnersUp {
-				next = append(next, fmt.Sprintf("%s at %s", visible(c.Subject), c.At))
+				next = append(next, fmt.Sprintf("%s at %s", visible(c.Subject), c.Point))
 			}
 			text += "; next came " + strings.Join(next, ", ")
 		}
