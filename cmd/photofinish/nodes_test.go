@@ -1,0 +1,149 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// scene is a data folder with nodes that import, and a rule: the first to kill a rabbit.
+type scene struct {
+	*testing.T
+	dir string
+}
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	s := &scene{t, t.TempDir()}
+	s.write("rules.yaml", `version: 1
+rules:
+  - {id: rabbit, kind: world_first, when: {type: kill, target: rabbit}, threshold: 1, places: 1, tie: share, hold: 2h, correct: 72h, on_correction: duplicate_award, prize: {item: carrot}}
+`)
+	return s
+}
+
+func (s *scene) write(name, text string) string {
+	s.Helper()
+	path := filepath.Join(s.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		s.Fatal(err)
+	}
+	return path
+}
+
+// run runs a command that succeeds on the scene's data.
+func (s *scene) run(args ...string) string {
+	s.Helper()
+	return must(s.T, append(args, "--data", filepath.Join(s.dir, "data"))...)
+}
+
+// kill imports one kill of a rabbit; see kills.
+func (s *scene) kill(region, id, player, at, until string) {
+	s.Helper()
+	s.kills(region, id, player, "rabbit", at, until)
+}
+
+// kills imports one kill on the region's server, by the region's node, which has then
+// told of everything before until.
+func (s *scene) kills(region, id, player, target, at, until string) {
+	s.Helper()
+	line := `{"id":"` + id + `","type":"kill","at":"2026-06-01T` + at + `Z","player":"` + player + `","target":"` + target + `","seq":` + id + "}\n"
+	s.run("import", "--server", region+"-1", "--region", region, "--node", region, "--until", "2026-06-01T"+until+"Z", s.write(region+id+".ndjson", line))
+}
+
+// sceneReport is what the scene looks at of a report.
+type sceneReport struct {
+	Cut struct {
+		Number  int
+		Through string
+		Lagging []struct{ Node string }
+	}
+	Awards []struct {
+		Subject, State, Until string
+		Tied                  bool
+		WaitsFor              []struct{ Node string } `json:"waits_for"`
+	}
+	Corrections []struct{ Gains, Keeps []string }
+	Cost        *struct{ Queries int }
+}
+
+func (s *scene) settle(at string) (r sceneReport) {
+	s.Helper()
+	out := s.run("settle", "--rules", filepath.Join(s.dir, "rules.yaml"), "--at", "2026-06-01T"+at+"Z", "--json")
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		s.Fatalf("%v: %s", err, out)
+	}
+	if r.Cost == nil || r.Cost.Queries == 0 {
+		s.Errorf("settling at %s cost %+v", at, r.Cost)
+	}
+	return r
+}
+
+// A node is silent since 00:15: who finished after that is held and the node named, given
+// once the hold of two hours is over, and joined by whom late evidence shows.
+func TestSilentNode(t *testing.T) {
+	s := newScene(t)
+	s.kills("us", "1", "zed", "fox", "00:10:00.000000000", "00:15:00")
+	s.kill("eu", "1", "ada", "00:17:00.050000000", "09:00:00")
+	for _, at := range []string{"01:02:00", "02:02:00"} {
+		r := s.settle(at)
+		if len(r.Cut.Lagging) != 1 || r.Cut.Lagging[0].Node != "us" {
+			t.Errorf("at %s lags %+v", at, r.Cut.Lagging)
+		}
+		if at == "02:02:00" {
+			if len(r.Awards) != 0 {
+				t.Errorf("at %s it is said again: %+v", at, r.Awards)
+			}
+			continue
+		}
+		if a := r.Awards; len(a) != 1 || a[0].State != "held" || len(a[0].WaitsFor) != 1 || a[0].WaitsFor[0].Node != "us" || !strings.HasPrefix(a[0].Until, "2026-06-01T02:17:00") {
+			t.Errorf("at %s stands %+v", at, a)
+		}
+	}
+	if a := s.settle("03:02:00").Awards; len(a) != 1 || a[0].State != "provisional" || a[0].Subject != "ada" {
+		t.Errorf("after the hold stands %+v", a)
+	}
+	s.kill("us", "2", "bo", "00:17:00.050000000", "09:00:00")
+	r := s.settle("04:02:00")
+	if len(r.Corrections) != 1 || strings.Join(r.Corrections[0].Gains, " ") != "bo" || strings.Join(r.Corrections[0].Keeps, " ") != "ada" || len(r.Awards) != 2 || !r.Awards[0].Tied {
+		t.Errorf("with the late evidence: %+v", r)
+	}
+	if len(r.Cut.Lagging) != 0 {
+		t.Errorf("nobody lags any more: %+v", r.Cut.Lagging)
+	}
+	s.run("verify")
+}
+
+// A retired node stops nothing: what waited for it alone is given by the next cut.
+func TestRetiredNode(t *testing.T) {
+	s := newScene(t)
+	s.kill("us", "1", "ada", "00:30:00.000000000", "09:00:00")
+	s.kills("asia", "1", "cy", "fox", "00:10:00.000000000", "00:15:00")
+	if a := s.settle("01:02:00").Awards; len(a) != 1 || a[0].State != "held" {
+		t.Fatalf("at first stands %+v", a)
+	}
+	if _, problems, code := photofinish(t, "nodes", "retire", "mars", "--reason", "gone", "--data", filepath.Join(s.dir, "data")); code != exitUsage || !strings.Contains(problems, "mars") {
+		t.Errorf("a node that is not there: exit code %d: %s", code, problems)
+	}
+	s.run("nodes", "retire", "asia", "--reason", "the disk is lost")
+	if list := s.run("nodes", "list"); !strings.Contains(list, "retired: the disk is lost") {
+		t.Errorf("the list says:\n%s", list)
+	}
+	r := s.settle("02:02:00")
+	if len(r.Awards) != 1 || r.Awards[0].State != "provisional" || len(r.Cut.Lagging) != 0 {
+		t.Errorf("then stands %+v, %+v lag", r.Awards, r.Cut.Lagging)
+	}
+}
+
+// --at and --through are two questions.
+func TestTwoTimes(t *testing.T) {
+	s := newScene(t)
+	s.kill("us", "1", "ada", "00:30:00.000000000", "09:00:00")
+	_, problems, code := photofinish(t, "settle", "--rules", filepath.Join(s.dir, "rules.yaml"), "--data", filepath.Join(s.dir, "data"),
+		"--at", "2026-06-01T01:00:00Z", "--through", "2026-06-01T01:00:00Z")
+	if code != exitUsage || !strings.Contains(problems, "not both") {
+		t.Errorf("exit code %d: %s", code, problems)
+	}
+}
