@@ -92,9 +92,6 @@ func New(conn driver.Conn, log *slog.Logger, cfg Config) (*World, error) {
 	return w, nil
 }
 
-// Ruleset returns the world's rules.
-func (w *World) Ruleset() *rules.Ruleset { return w.set }
-
 // Events returns how many events were made.
 func (w *World) Events() int { return len(w.truth) }
 
