@@ -16,9 +16,11 @@ type Evidence struct {
 	// Scores are of every subject that can be on the board.
 	Scores []Score
 	// Attempts are the purchase attempts, one for each identity. Those that were told
-	// no may be left out, and where nothing is limited those of players who asked for
-	// nothing new.
+	// no may be left out.
 	Attempts []Record
+	// Unanswered says that attempts which have a unit may be left out too: they count as
+	// their allocations say. It must be false where the rule has changed since.
+	Unanswered bool
 	// Beyond is the least earliest end of the rows within the cut's offsets that count
 	// in the contest and whose instant is at or after Through; Never if there is none.
 	// One that is after the latest end of every run may be taken for none.
@@ -36,6 +38,9 @@ type Decision struct {
 	// Waits says that the next hour or late cut must look at the contest even if nothing
 	// new comes: an award is held, a board is not closed, an attempt waits in line.
 	Waits bool
+	// Line are the players with an attempt that waits, sorted. Of a lottery that is not
+	// drawn yet there are none: everybody waits.
+	Line []string
 }
 
 // MaxEntries bounds the entries of one cut, the one that ends it aside; a single
@@ -87,6 +92,21 @@ func (c Contest) MayWait(st *Standing) bool {
 		return c.Rule.Hold > 0 || c.Rule.Draws()
 	}
 	return st.Holds()
+}
+
+// AsksEverybody reports whether a sale that waits has to be decided from all attempts,
+// not only from those that wait and those that are new: a lottery, when it may be drawn.
+func (c Contest) AsksEverybody(cut *Cut) bool {
+	return c.Rule.Queue == QueueLottery && c.Window.Closes <= cut.Through
+}
+
+// MayBeTooLate reports whether TooLate may hold of an event that did not happen before
+// an instant.
+func (c Contest) MayBeTooLate(first Instant, st *Standing, m Moment) bool {
+	if c.Rule.Kind == Sale {
+		return m.final(first.Add(c.Rule.Correct))
+	}
+	return !c.Open(st, m)
 }
 
 // commit returns the commitment that the contest still needs, or none. It stands in

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 )
@@ -26,9 +27,12 @@ func (c Contest) settleSale(ev Evidence, st *Standing, m Moment) Decision {
 	}
 	entries, attempts := c.tooLate(ev.Attempts, st, m)
 	d.Entries = append(d.Entries, entries...)
-	s := selling{Contest: c, st: st, m: m, draw: c.draw(ev.Secret), desk: counter{c.Rule, c.Rule.Stock, map[string]int64{}}}
+	s := selling{Contest: c, st: st, m: m, draw: c.draw(ev.Secret), desk: counter{c.Rule, c.Rule.Stock, map[string]int64{}}, allocations: st.Allocations()}
 	s.draw.single = true
-	s.unseen = m.Cut.Unseen(c.Scope, attemptRegions(attempts))
+	if ev.Unanswered {
+		attempts = s.withReserved(attempts)
+	}
+	s.unseen = m.Cut.Unseen(c.Scope, s.regions(attempts))
 	d.Entries = append(d.Entries, s.standing(attempts)...)
 	if c.Rule.Queue == QueueLottery && !s.drawing() {
 		d.Waits = true
@@ -42,7 +46,7 @@ func (c Contest) settleSale(ev Evidence, st *Standing, m Moment) Decision {
 				d.Again, serving = AgainDraw, false
 			}
 			if serving = serving && s.due(w); !serving {
-				d.Waits = true
+				d.Waits, d.Line = true, append(d.Line, w.Player)
 				continue
 			}
 		}
@@ -55,6 +59,8 @@ func (c Contest) settleSale(ev Evidence, st *Standing, m Moment) Decision {
 		}
 		d.Entries = append(d.Entries, s.allocation(w, state, reason, old.ID))
 	}
+	slices.Sort(d.Line)
+	d.Line = slices.Compact(d.Line)
 	return d
 }
 
@@ -86,12 +92,43 @@ func (c Contest) TooLate(rec *Record, st *Standing, m Moment) bool {
 	return !amount.IsZero() && !c.Open(st, m)
 }
 
-func attemptRegions(attempts []Record) []string {
-	runs := make([]Run, len(attempts))
+// regions returns the regions that anybody has asked from, sorted.
+func (s *selling) regions(attempts []Record) []string {
+	regions := map[string]bool{}
 	for i := range attempts {
-		runs[i].Region = attempts[i].Region
+		regions[attempts[i].Region] = true
 	}
-	return Contest{}.regions(runs)
+	for _, e := range s.allocations {
+		regions[e.Allocation.Region] = true
+	}
+	return slices.Sorted(maps.Keys(regions))
+}
+
+// withReserved adds the attempts that have a unit, as the ledger tells of them: what is
+// written of an attempt there is all that its place in the line depends on. Where the
+// stock is not limited only those of the same players matter.
+func (s *selling) withReserved(attempts []Record) []Record {
+	there, asks := map[Identity]bool{}, map[string]bool{}
+	for i := range attempts {
+		there[attempts[i].Identity()] = true
+		asks[attempts[i].Player] = true
+	}
+	for _, e := range s.allocations {
+		if e.Allocation.State == Reserved && !there[e.Allocation.Attempt] && (s.Rule.Stock > 0 || asks[e.Allocation.Player]) {
+			attempts = append(attempts, e.Allocation.attempt())
+		}
+	}
+	return attempts
+}
+
+// attempt returns the record of the attempt, as far as the ledger tells.
+func (a *Allocation) attempt() Record {
+	return Record{
+		Event: Event{
+			Server: a.Attempt.Server, ID: a.Attempt.ID, Region: a.Region, Type: TypePurchase, At: a.At, Seq: a.Seq, Player: a.Player, Count: a.Units,
+		},
+		Instant: a.Instant, Earliest: a.Earliest, Latest: a.Latest,
+	}
 }
 
 // selling serves one sale at one cut.
@@ -102,6 +139,8 @@ type selling struct {
 	draw   Draw
 	unseen Instant
 	desk   counter
+
+	allocations []Entry // that stand, by (cut, n)
 }
 
 // stays reports whether a reserved unit stays where it is.
@@ -117,7 +156,7 @@ func (s *selling) standing(attempts []Record) []Entry {
 		counts[attempts[i].Identity()] = true
 	}
 	var entries []Entry
-	for _, old := range s.st.Allocations() {
+	for _, old := range s.allocations {
 		a := old.Allocation
 		switch {
 		case a.State != Reserved:

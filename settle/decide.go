@@ -74,8 +74,8 @@ func (s *Settler) use(ctx context.Context, set *rules.Ruleset) error {
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(st.contests), rules.ContestID.Compare) {
 		k := st.contests[id]
-		if k.MayWait(&k.standing) {
-			k.due, k.waits = true, true
+		if changed || k.MayWait(&k.standing) {
+			k.due, k.waits, k.since = true, true, evidence.Everybody
 		}
 	}
 	return nil
@@ -135,7 +135,7 @@ func (s *Settler) decide(ctx context.Context, cut *rules.Cut, set *rules.Ruleset
 	if d.secret, err = s.drawSecret(ctx, set); err != nil {
 		return nil, err
 	}
-	if err := d.touch(ctx, taken.Contests); err != nil {
+	if err := d.touch(ctx, taken.Touched); err != nil {
 		return nil, err
 	}
 	for i := range taken.Conflicts {
@@ -171,15 +171,15 @@ type deciding struct {
 
 // touch marks the contests that the slice touches as due, and counts the events that
 // are new in contests which nothing changes any more.
-func (d *deciding) touch(ctx context.Context, touched []rules.Contest) error {
+func (d *deciding) touch(ctx context.Context, touched []evidence.Touched) error {
 	var closed []rules.Contest
 	for _, c := range touched {
-		known, err := d.known(ctx, c)
+		known, err := d.known(ctx, c.Contest)
 		if err != nil {
 			return err
 		}
-		if c.Rule.Kind == rules.Sale || !c.Open(&known.standing, d.m) {
-			closed = append(closed, c)
+		if c.MayBeTooLate(c.First, &known.standing, d.m) {
+			closed = append(closed, c.Contest)
 		}
 		if known.due = true; known.since == 0 {
 			known.since = d.cut.Number
@@ -217,6 +217,7 @@ func (d *deciding) contests(ctx context.Context) error {
 	var noted []evidence.Noted
 	for i, c := range due {
 		if !claims[i].Look {
+			noted = append(noted, evidence.Noted{Contest: c.Contest, Runs: claims[i].Fresh})
 			c.due, c.since = false, 0
 			continue
 		}
@@ -225,7 +226,7 @@ func (d *deciding) contests(ctx context.Context) error {
 		if !full {
 			d.entries = append(d.entries, said.Entries...)
 			noted = append(noted, evidence.Noted{Contest: c.Contest, Runs: decided(claims[i].Fresh, said)})
-			c.due, c.waits, c.since = said.Waits, said.Waits, 0
+			c.due, c.waits, c.since, c.line, c.reach = said.Waits, said.Waits, 0, said.Line, claims[i].Reach
 			if said.Again != "" {
 				d.settled.Again = said.Again
 			}
@@ -256,7 +257,7 @@ func decided(runs []rules.Run, said rules.Decision) []rules.Run {
 func (d *deciding) asks(due []*contest) []evidence.Ask {
 	asks := make([]evidence.Ask, len(due))
 	for i, c := range due {
-		asks[i] = evidence.Ask{Contest: c.Contest, Since: cmp.Or(c.since, d.cut.Number), Waits: c.waits}
+		asks[i] = evidence.Ask{Contest: c.Contest, Since: cmp.Or(c.since, d.cut.Number), Waits: c.waits, Reach: c.reach}
 	}
 	return asks
 }
@@ -274,6 +275,8 @@ func (d *deciding) evidenceOf(ctx context.Context, due []*contest, claims []evid
 	all := make([]rules.Evidence, len(due))
 	contests := make([]rules.Contest, len(due))
 	latest := -rules.Never
+	var sales []evidence.Sale
+	var numbers []int // of the sales, among the contests
 	for i, c := range due {
 		ev, found := &all[i], &claims[i]
 		ev.Secret, ev.Beyond, ev.Runs, contests[i] = d.secret, rules.Never, found.Runs, c.Contest
@@ -284,19 +287,34 @@ func (d *deciding) evidenceOf(ctx context.Context, due []*contest, claims []evid
 			ev.Scores, err = d.evidence.Scores(ctx, c.Contest, d.cut)
 		case rules.Sale:
 			found.Look = true
-			ev.Attempts, err = d.evidence.Attempts(ctx, c.Contest, cmp.Or(c.since, d.cut.Number), d.cut)
+			since := cmp.Or(c.since, d.cut.Number)
+			if c.waits && c.AsksEverybody(d.cut) {
+				since = evidence.Everybody
+			}
+			ev.Unanswered = since != evidence.Everybody
+			sales, numbers = append(sales, evidence.Sale{Contest: c.Contest, Since: since, Line: c.line}), append(numbers, i)
 		case rules.Achievement:
 			if found.Look {
 				err = d.standings(ctx, c, ev.Runs)
 			}
 		default:
 			for j := range ev.Runs {
+				if !found.Look {
+					break
+				}
 				latest = max(latest, ev.Runs[j].Latest)
 			}
 		}
 		if err != nil {
 			return nil, err
 		}
+	}
+	attempts, err := d.evidence.Attempts(ctx, sales, d.cut)
+	if err != nil {
+		return nil, err
+	}
+	for i, n := range numbers {
+		all[n].Attempts = attempts[i]
 	}
 	if latest == -rules.Never {
 		return all, nil

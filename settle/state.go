@@ -24,9 +24,11 @@ type state struct {
 type contest struct {
 	rules.Contest
 	standing rules.Standing
-	due      bool   // the next cut must ask about it
-	waits    bool   // and look at it, even if no claim has changed
-	since    uint64 // the first cut whose touches it has not been settled with; 0: none
+	due      bool           // the next cut must ask about it
+	waits    bool           // and look at it, even if no claim has changed
+	since    uint64         // the first cut whose touches it has not been settled with; 0: none
+	reach    *rules.Instant // of a world_first; see evidence.Found
+	line     []string       // of a sale, the players with an attempt that waits
 }
 
 // use makes set the ruleset of the next cuts and takes over the entries that the

@@ -72,12 +72,18 @@ func (q *query) within(cut *rules.Cut) string {
 // two halves that share none: what arrived since, and what had arrived before its time
 // was closed.
 func (q *query) slice(columns string, prev, cut *rules.Cut) string {
-	s := "SELECT " + columns + " FROM arrivals WHERE " + q.lines(cut.Nodes, prev) + " AND instant_ns < " + q.instant(cut.Through)
-	if prev.Number > 0 && prev.Through < cut.Through {
-		s += "\n    UNION ALL\n    SELECT " + columns + " FROM arrivals WHERE " + q.lines(held(prev, cut), nil) +
-			" AND instant_ns >= " + q.instant(prev.Through) + " AND instant_ns < " + q.instant(cut.Through)
+	var halves []string
+	if slices.ContainsFunc(cut.Nodes, func(l rules.NodeLine) bool { return l.Offset > prev.Offset(l.Node) }) {
+		halves = append(halves, "SELECT "+columns+" FROM arrivals WHERE "+q.lines(cut.Nodes, prev)+" AND instant_ns < "+q.instant(cut.Through))
 	}
-	return s
+	if prev.Number > 0 && prev.Through < cut.Through {
+		halves = append(halves, "SELECT "+columns+" FROM arrivals WHERE "+q.lines(held(prev, cut), nil)+
+			" AND instant_ns >= "+q.instant(prev.Through)+" AND instant_ns < "+q.instant(cut.Through))
+	}
+	if len(halves) == 0 {
+		return "SELECT " + columns + " FROM arrivals WHERE 0"
+	}
+	return strings.Join(halves, "\n    UNION ALL\n    ")
 }
 
 // held returns the lines of the cut, as far as the one before read them.

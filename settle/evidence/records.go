@@ -14,41 +14,92 @@ import (
 // subjectsPerQuery bounds how many subjects' events are in memory at once.
 const subjectsPerQuery = 500
 
-// records returns one record for each identity that counts for the contest's rule, in
-// its scope and window, of the subjects, by (server, ID).
-func (r *Reader) records(ctx context.Context, cut *rules.Cut, c rules.Contest, subjects []string) ([]rules.Record, error) {
-	players := subjects
-	if c.Rule.Subject == rules.SubjectGuild {
-		var err error
-		if players, err = r.members(ctx, c, subjects); err != nil {
-			return nil, err
+// wanted are subjects of a contest, sorted, whose records are to be read.
+type wanted struct {
+	rules.Contest
+	subjects []string
+}
+
+// gather reads the records of the subjects and calls each with the number of the
+// contest and what counts in it of one subject, contests and subjects in order. A record
+// stands for an identity; it counts for the contest's rule, in its scope and window.
+// Several contests share a statement, and no more than some subjects are in memory.
+func (r *Reader) gather(ctx context.Context, cut *rules.Cut, wants []wanted, each func(i int, subject string, records []rules.Record)) error {
+	var part []wanted
+	var numbers []int
+	room := subjectsPerQuery
+	flush := func() error {
+		if len(part) == 0 {
+			return nil
+		}
+		err := r.gatherPart(ctx, cut, part, func(i int, subject string, records []rules.Record) { each(numbers[i], subject, records) })
+		part, numbers, room = nil, nil, subjectsPerQuery
+		return err
+	}
+	for i, w := range wants {
+		for rest := w.subjects; len(rest) > 0; {
+			n := min(room, len(rest))
+			part, numbers = append(part, wanted{w.Contest, rest[:n]}), append(numbers, i)
+			rest = rest[n:]
+			if room -= n; room == 0 {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
 		}
 	}
-	var rows []rules.Record
-	for some := range slices.Chunk(players, subjectsPerQuery) {
-		q := &query{}
-		statement := "SELECT " + recordColumns + "\nFROM event_log\nWHERE player IN " + q.texts(some) + " AND " + q.matches(c.Rule) + " AND " + q.near(c.Window) +
-			" AND " + q.inScope(c.Scope) + " AND " + q.within(cut)
-		if c.Rule.Subject == rules.SubjectGuild {
-			statement += " AND guild IN " + q.texts(subjects)
+	return flush()
+}
+
+func (r *Reader) gatherPart(ctx context.Context, cut *rules.Cut, part []wanted, each func(int, string, []rules.Record)) error {
+	q := &query{}
+	var all, conditions []string
+	for _, w := range part {
+		players := w.subjects
+		condition := q.matches(w.Rule) + " AND " + q.near(w.Window) + " AND " + q.inScope(w.Scope)
+		if w.Rule.Subject == rules.SubjectGuild {
+			var err error
+			if players, err = r.members(ctx, w.Contest, w.subjects); err != nil {
+				return err
+			}
+			condition += " AND guild IN " + q.texts(w.subjects)
 		}
-		err := r.each(ctx, "read the evidence of rule "+c.Rule.ID, statement, q.args, func(rs driver.Rows) error {
+		if len(part) > 1 {
+			condition += " AND player IN " + q.texts(append(players, ""))
+		}
+		all, conditions = append(all, players...), append(conditions, "("+condition+")")
+	}
+	slices.Sort(all)
+	var rows []rules.Record
+	for some := range slices.Chunk(slices.Compact(all), subjectsPerQuery) {
+		q := &query{q.args}
+		statement := "SELECT " + recordColumns + "\nFROM event_log\nWHERE player IN " + q.texts(some) + " AND (" + strings.Join(conditions, "\n    OR ") + ") AND " + q.within(cut)
+		err := r.each(ctx, "read the evidence of rule "+part[0].Rule.ID, statement, q.args, func(rs driver.Rows) error {
 			rec, err := scanRecord(rs)
 			rows = append(rows, rec)
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
 	unique, err := r.unique(ctx, cut, rows)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return slices.DeleteFunc(unique, func(rec rules.Record) bool {
-		of, ok := c.Rule.ContestOf(&rec)
-		return !ok || of != c
-	}), nil
+	for i, w := range part {
+		var records []rules.Record
+		for j := range unique {
+			rec := &unique[j]
+			if c, ok := w.Rule.ContestOf(rec); ok && c == w.Contest {
+				if _, asked := slices.BinarySearch(w.subjects, w.Rule.SubjectOf(&rec.Event)); asked {
+					records = append(records, *rec)
+				}
+			}
+		}
+		bySubject(w.Rule, records, func(subject string, records []rules.Record) { each(i, subject, records) })
+	}
+	return nil
 }
 
 // members returns the players who have counted for the guilds in the contest, sorted.

@@ -11,7 +11,8 @@ import (
 	"photofinish/rules"
 )
 
-// known is a claim as an earlier cut has read it.
+// known is a claim as an earlier cut has read it; of a subject that had none then it
+// begins at Never.
 type known struct {
 	subject          string
 	earliest, latest rules.Instant
@@ -25,6 +26,8 @@ type Ask struct {
 	// Waits says that something in it waits, so that it must be decided even where no
 	// claim has changed.
 	Waits bool
+	// Reach is what was Found when it was last decided, or nil.
+	Reach *rules.Instant
 }
 
 // Found are the claims of a contest.
@@ -32,6 +35,9 @@ type Found struct {
 	Runs  []rules.Run // to decide from
 	Fresh []rules.Run // of these, those that were read because they are not known; see Note
 	Look  bool        // false: the contest is as it was
+	// Reach is the instant after which, the slack of the clocks added, no claim that
+	// begins has a part in a world_first; nil while its places are not taken.
+	Reach *rules.Instant
 }
 
 // Runs returns, for each world_first and achievement, the claims that can matter in it
@@ -42,46 +48,74 @@ type Found struct {
 //
 // A claim that is known does not change by what can only have happened after its end
 // and the slack of the clocks, nor does the order of claims; a property test of rules
-// holds that. So such events are not looked at.
+// holds that. So such events are not looked at; nor is a contest whose new claims all
+// begin beyond the reach of those that decided it.
 func (r *Reader) Runs(ctx context.Context, asks []Ask, cut *rules.Cut, secret string) ([]Found, error) {
 	changed, err := r.changed(ctx, asks, cut)
 	if err != nil {
 		return nil, err
 	}
 	all := make([]Found, len(asks))
+	wants := make([]wanted, len(asks))
+	for i, a := range asks {
+		all[i].Reach = a.Reach
+		if all[i].Look = ran(a.Rule) && (a.Waits || len(changed[i]) > 0); all[i].Look {
+			wants[i] = wanted{a.Contest, subjectsOf(changed[i])}
+		}
+	}
+	if err := r.read(ctx, cut, wants, func(i int, run rules.Run) { all[i].Fresh = append(all[i].Fresh, run) }); err != nil {
+		return nil, err
+	}
 	for i, a := range asks {
 		f := &all[i]
-		if f.Look = ran(a.Rule) && (a.Waits || len(changed[i]) > 0); !f.Look {
+		f.Runs = f.Fresh
+		if !f.Look || a.Rule.Kind == rules.Achievement {
 			continue
 		}
-		if f.Fresh, err = r.read(ctx, a.Contest, cut, changed[i]); err != nil {
-			return nil, err
+		if f.Look = a.Waits || !r.beyondReach(a, changed[i], f.Fresh); !f.Look {
+			continue
 		}
-		f.Runs = f.Fresh
-		if a.Rule.Kind == rules.WorldFirst {
-			if f.Runs, err = r.withKnown(ctx, a.Contest, cut, f.Fresh, changed[i], secret); err != nil {
-				return nil, err
-			}
+		if err := r.withKnown(ctx, a.Contest, cut, f, changed[i], secret); err != nil {
+			return nil, err
 		}
 	}
 	return all, nil
 }
 
+// beyondReach reports whether neither the claims that have changed nor what they were
+// before have a part in the contest.
+func (r *Reader) beyondReach(a Ask, before []known, fresh []rules.Run) bool {
+	if a.Reach == nil {
+		return false
+	}
+	reach := *a.Reach + r.slack
+	return !slices.ContainsFunc(before, func(k known) bool { return k.earliest <= reach }) &&
+		!slices.ContainsFunc(fresh, func(run rules.Run) bool { return run.Earliest <= reach })
+}
+
+func subjectsOf(claims []known) []string {
+	subjects := make([]string, len(claims))
+	for i := range claims {
+		subjects[i] = claims[i].subject
+	}
+	return subjects
+}
+
 // ran reports whether a rule is decided by claims to a threshold.
 func ran(r *rules.Rule) bool { return r.Kind == rules.WorldFirst || r.Kind == rules.Achievement }
 
-// changed returns, for each contest, the subjects whose claim has to be read: those that
-// may have reached the threshold, and of which no claim is known, or one that something
-// may change which was taken in since. Contests that everybody is asked about are asked
+// changed returns, for each contest, the subjects whose claim has to be read, by name:
+// those that may have reached the threshold, and of which no claim is known, or one that
+// something may change which was taken in since. Contests that everybody is asked about are asked
 // one by one, the others in one query.
-func (r *Reader) changed(ctx context.Context, asks []Ask, cut *rules.Cut) ([][]string, error) {
-	changed := make([][]string, len(asks))
+func (r *Reader) changed(ctx context.Context, asks []Ask, cut *rules.Cut) ([][]known, error) {
+	changed := make([][]known, len(asks))
 	var some []int
 	for i, a := range asks {
 		switch {
 		case !ran(a.Rule):
 		case a.Since == Everybody:
-			if err := r.changedAmong(ctx, asks, []int{i}, "1", "LEFT", cut, changed); err != nil {
+			if err := r.changedAmong(ctx, asks, []int{i}, cut, changed); err != nil {
 				return nil, err
 			}
 		default:
@@ -89,7 +123,7 @@ func (r *Reader) changed(ctx context.Context, asks []Ask, cut *rules.Cut) ([][]s
 		}
 	}
 	for part := range slices.Chunk(some, contestsPerQuery) {
-		if err := r.changedAmong(ctx, asks, part, "("+tallyKey+", subject) IN (SELECT "+tallyKey+", subject FROM touched)", "INNER", cut, changed); err != nil {
+		if err := r.changedAmong(ctx, asks, part, cut, changed); err != nil {
 			return nil, err
 		}
 	}
@@ -102,63 +136,68 @@ const contestsPerQuery = 200
 const tallyKey = "rule, scope, opens_ns"
 
 // changedAmong fills changed for the contests of some numbers.
-func (r *Reader) changedAmong(ctx context.Context, asks []Ask, numbers []int, which, join string, cut *rules.Cut, changed [][]string) error {
+func (r *Reader) changedAmong(ctx context.Context, asks []Ask, numbers []int, cut *rules.Cut, changed [][]known) error {
 	q := &query{}
-	var contests, thresholds []string
+	var contests []string
+	var thresholds cases
 	since := cut.Number
 	byKey := map[string][]int{}
 	for _, i := range numbers {
 		a := asks[i]
-		contests = append(contests, "("+q.uint(a.Rule.TallyKey())+", "+q.text(string(a.Scope))+", "+q.instant(a.Window.Opens)+")")
-		thresholds = append(thresholds, "rule = "+q.uint(a.Rule.TallyKey())+", "+q.uint(uint64(a.Rule.Threshold)))
+		contests = append(contests, q.tallyKey(a.Contest))
+		thresholds.add(q.uint(a.Rule.TallyKey()), q.uint(uint64(a.Rule.Threshold)))
 		since = min(since, a.Since)
 		byKey[keyOf(a.Contest)] = append(byKey[keyOf(a.Contest)], i)
 	}
 	among := "(" + tallyKey + ") IN (" + strings.Join(contests, ", ") + ")"
-	statement := `WITH touched AS
-(
-    SELECT ` + tallyKey + `, subject, min(earliest_ns) AS first
-    FROM touches
-    WHERE cut BETWEEN ` + q.uint(since) + ` AND ` + q.uint(cut.Number) + ` AND ` + among + `
-    GROUP BY ` + tallyKey + `, subject
-)
-SELECT t.rule, t.scope, t.opens_ns, t.subject
+	cuts := "cut BETWEEN " + q.uint(since) + " AND " + q.uint(cut.Number)
+	which, never := "1", "toInt64("+q.instant(rules.Never)+")"
+	if since > Everybody {
+		which = "(" + tallyKey + ", subject) IN (SELECT " + tallyKey + ", subject FROM touches WHERE " + cuts + " AND " + among + ")"
+	}
+	statement := `SELECT ` + tallyKey + `, subject, if(max(known) = 0, ` + never + `, argMax(earliest_ns, known))
 FROM
 (
-    SELECT ` + tallyKey + `, subject, sum(total) AS sum
-    FROM
-    (
-        SELECT ` + tallyKey + `, subject, member, value, argMax(total, cut) AS total
-        FROM tallies
-        WHERE ` + among + ` AND ` + which + `
-        GROUP BY ` + tallyKey + `, subject, member, value
-    )
-    GROUP BY ` + tallyKey + `, subject
-    HAVING sum >= multiIf(` + strings.Join(thresholds, ", ") + `, 1)
-) AS t
-` + join + ` JOIN touched AS n ON n.rule = t.rule AND n.scope = t.scope AND n.opens_ns = t.opens_ns AND n.subject = t.subject
-LEFT JOIN
-(
-    SELECT ` + tallyKey + `, subject, argMax(latest_ns, cut) AS latest, max(cut) AS known
+    SELECT ` + tallyKey + `, subject, argMax(total, cut) AS total, ` + never + ` AS first, toUInt64(0) AS known, toInt64(0) AS earliest_ns, toInt64(0) AS latest_ns
+    FROM tallies
+    WHERE ` + among + ` AND ` + which + `
+    GROUP BY ` + tallyKey + `, subject, member, value
+    UNION ALL
+    SELECT ` + tallyKey + `, subject, toUInt128(0), earliest_ns, 0, 0, 0
+    FROM touches
+    WHERE ` + cuts + ` AND ` + among + `
+    UNION ALL
+    SELECT ` + tallyKey + `, subject, toUInt128(0), ` + never + `, cut, earliest_ns, latest_ns
     FROM claims
     WHERE ` + among + ` AND ` + which + ` AND cut < ` + q.uint(cut.Number) + `
-    GROUP BY ` + tallyKey + `, subject
-) AS k ON k.rule = t.rule AND k.scope = t.scope AND k.opens_ns = t.opens_ns AND k.subject = t.subject
-WHERE k.known = 0 OR n.subject != '' AND n.first <= k.latest + ` + q.instant(r.slack) + `
-ORDER BY t.rule, t.scope, t.opens_ns, t.subject
-LIMIT ` + q.uint(rules.MaxEntries+1) + ` BY t.rule, t.scope, t.opens_ns`
+)
+GROUP BY ` + tallyKey + `, subject
+HAVING sum(total) >= ` + thresholds.sql() + ` AND (max(known) = 0 OR min(first) <= argMax(latest_ns, known) + ` + q.instant(r.slack) + `)
+ORDER BY ` + tallyKey + `, subject
+LIMIT ` + q.uint(rules.MaxEntries+1) + ` BY ` + tallyKey
 	return r.each(ctx, "find the candidates of rules", statement, q.args, func(rows driver.Rows) error {
-		var rule uint64
-		var scope, subject string
-		var opens int64
-		if err := rows.Scan(&rule, &scope, &opens, &subject); err != nil {
-			return err
+		var earliest int64
+		key, subject, err := scanTallyKey(rows, &earliest)
+		for _, i := range byKey[key] {
+			changed[i] = append(changed[i], known{subject: subject, earliest: rules.Instant(earliest)})
 		}
-		for _, i := range byKey[fmt.Sprint(rule, " ", opens, " ", scope)] {
-			changed[i] = append(changed[i], subject)
-		}
-		return nil
+		return err
 	})
+}
+
+// tallyKey is the value of a contest's tallyKey.
+func (q *query) tallyKey(c rules.Contest) string {
+	return "(" + q.uint(c.Rule.TallyKey()) + ", " + q.text(string(c.Scope)) + ", " + q.instant(c.Window.Opens) + ")"
+}
+
+// scanTallyKey reads a row that begins with a tallyKey and a subject: the key as keyOf
+// writes it.
+func scanTallyKey(rows driver.Rows, more ...any) (key, subject string, err error) {
+	var rule uint64
+	var scope string
+	var opens int64
+	err = rows.Scan(append([]any{&rule, &scope, &opens, &subject}, more...)...)
+	return fmt.Sprint(rule, " ", opens, " ", scope), subject, err
 }
 
 // keyOf names the tallies of a contest.
@@ -166,24 +205,20 @@ func keyOf(c rules.Contest) string {
 	return fmt.Sprint(c.Rule.TallyKey(), " ", int64(c.Window.Opens), " ", string(c.Scope))
 }
 
-// read reads the claims of subjects, some at a time.
-func (r *Reader) read(ctx context.Context, c rules.Contest, cut *rules.Cut, subjects []string) ([]rules.Run, error) {
-	var runs []rules.Run
-	for some := range slices.Chunk(subjects, subjectsPerQuery) {
-		records, err := r.records(ctx, cut, c, some)
-		if err != nil {
-			return nil, err
+// read reads the claims of subjects and calls each with the number of the contest, both
+// in order.
+func (r *Reader) read(ctx context.Context, cut *rules.Cut, wants []wanted, each func(int, rules.Run)) error {
+	return r.gather(ctx, cut, wants, func(i int, subject string, records []rules.Record) {
+		rule := wants[i].Rule
+		run, ok := rule.Run(subject, records, rules.Whole(rule.Threshold))
+		if !ok {
+			return
 		}
-		bySubject(c.Rule, records, func(subject string, records []rules.Record) {
-			if run, ok := c.Rule.Run(subject, records, rules.Whole(c.Rule.Threshold)); ok {
-				if c.Rule.Kind == rules.Achievement {
-					run = run.Alone()
-				}
-				runs = append(runs, run)
-			}
-		})
-	}
-	return runs, nil
+		if rule.Kind == rules.Achievement {
+			run = run.Alone()
+		}
+		each(i, run)
+	})
 }
 
 // Noted are claims of a contest that were decided with.
@@ -220,28 +255,30 @@ const Everybody = 1
 // firstKnown is how many of the known claims are read at first.
 const firstKnown = 32
 
-// withKnown adds the known claims that the contest can be decided from: those that begin
-// first, until what begins later has no part in its places and runners-up.
-func (r *Reader) withKnown(ctx context.Context, c rules.Contest, cut *rules.Cut, runs []rules.Run, changed []string, secret string) ([]rules.Run, error) {
+// withKnown adds to what is found the known claims that the contest can be decided from:
+// those that begin first, until what begins later has no part in its places and
+// runners-up.
+func (r *Reader) withKnown(ctx context.Context, c rules.Contest, cut *rules.Cut, f *Found, changed []known, secret string) error {
 	for limit := firstKnown + c.Rule.Places; ; limit *= 4 {
-		claims, err := r.claims(ctx, c, cut, changed, limit+1)
+		claims, err := r.claims(ctx, c, cut, subjectsOf(changed), limit+1)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		more := len(claims) > limit
-		var subjects []string
-		for _, k := range claims[:min(len(claims), limit)] {
-			subjects = append(subjects, k.subject)
-		}
+		subjects := subjectsOf(claims[:min(len(claims), limit)])
 		slices.Sort(subjects)
-		read, err := r.read(ctx, c, cut, subjects)
+		f.Runs = slices.Clone(f.Fresh)
+		err = r.read(ctx, cut, []wanted{{c, subjects}}, func(_ int, run rules.Run) { f.Runs = append(f.Runs, run) })
 		if err != nil {
-			return nil, err
+			return err
 		}
-		all := slices.Concat(runs, read)
-		reach, enough := c.Reach(all, secret)
+		f.Reach = nil
+		reach, enough := c.Reach(f.Runs, secret)
+		if enough {
+			f.Reach = &reach
+		}
 		if !more || enough && claims[limit].earliest > reach+r.slack {
-			return all, nil
+			return nil
 		}
 	}
 }

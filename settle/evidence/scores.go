@@ -3,6 +3,7 @@ package evidence
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
@@ -24,16 +25,13 @@ func (r *Reader) Scores(ctx context.Context, c rules.Contest, cut *rules.Cut) ([
 		exhausted := len(candidates) < limit
 		candidates = slices.DeleteFunc(candidates, func(s string) bool { return done[s] })
 		slices.Sort(candidates)
-		for some := range slices.Chunk(candidates, subjectsPerQuery) {
-			records, err := r.records(ctx, cut, c, some)
-			if err != nil {
-				return nil, err
+		err = r.gather(ctx, cut, []wanted{{c, candidates}}, func(_ int, subject string, records []rules.Record) {
+			if s, ok := c.Rule.Score(subject, records); ok {
+				scores = append(scores, s)
 			}
-			bySubject(c.Rule, records, func(subject string, records []rules.Record) {
-				if s, ok := c.Rule.Score(subject, records); ok {
-					scores = append(scores, s)
-				}
-			})
+		})
+		if err != nil {
+			return nil, err
 		}
 		for _, s := range candidates {
 			done[s] = true
@@ -88,26 +86,60 @@ LIMIT ` + q.uint(uint64(limit))
 	return subjects, least, err
 }
 
-// Attempts returns the purchase attempts of a sale: where the stock is limited, of
-// everybody who has asked; otherwise of those who asked since a cut, from it on.
-func (r *Reader) Attempts(ctx context.Context, c rules.Contest, since uint64, cut *rules.Cut) ([]rules.Record, error) {
+// Sale is a sale whose purchase attempts are asked for.
+type Sale struct {
+	rules.Contest
+	Since uint64   // the first cut whose touches it has not been settled with, or Everybody
+	Line  []string // whose attempts wait
+}
+
+// Attempts returns, for each sale, the purchase attempts of everybody who has asked, or
+// of those who asked since a cut, from it on, and of those in its line.
+func (r *Reader) Attempts(ctx context.Context, sales []Sale, cut *rules.Cut) ([][]rules.Record, error) {
+	wants := make([]wanted, len(sales))
+	byKey := map[string][]int{}
+	since := cut.Number
 	q := &query{}
-	statement := "SELECT subject FROM tallies WHERE " + q.tally(c) + " GROUP BY subject ORDER BY subject"
-	if c.Rule.Stock == 0 && c.Rule.Hold == 0 && c.Rule.Queue != rules.QueueLottery && since != Everybody {
-		q = &query{}
-		statement = "SELECT subject FROM touches WHERE " + q.tally(c) + " AND cut BETWEEN " + q.uint(since) + " AND " + q.uint(cut.Number) + " GROUP BY subject ORDER BY subject"
+	var some []string
+	for i, s := range sales {
+		if wants[i] = (wanted{s.Contest, slices.Clone(s.Line)}); s.Since == Everybody {
+			q := &query{}
+			err := r.each(ctx, "find the buyers of rule "+s.Rule.ID, "SELECT DISTINCT subject FROM tallies WHERE "+q.tally(s.Contest), q.args, func(rows driver.Rows) error {
+				var subject string
+				err := rows.Scan(&subject)
+				wants[i].subjects = append(wants[i].subjects, subject)
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		since = min(since, s.Since)
+		some = append(some, q.tallyKey(s.Contest))
+		byKey[keyOf(s.Contest)] = append(byKey[keyOf(s.Contest)], i)
 	}
-	var players []string
-	err := r.each(ctx, "find the buyers of rule "+c.Rule.ID, statement, q.args, func(rows driver.Rows) error {
-		var s string
-		err := rows.Scan(&s)
-		players = append(players, s)
-		return err
-	})
-	if err != nil || len(players) == 0 {
-		return nil, err
+	for part := range slices.Chunk(some, contestsPerQuery) {
+		statement := "SELECT DISTINCT " + tallyKey + ", subject FROM touches WHERE cut BETWEEN " + q.uint(since) + " AND " + q.uint(cut.Number) +
+			" AND (" + tallyKey + ") IN (" + strings.Join(part, ", ") + ")"
+		err := r.each(ctx, "find the buyers of sales", statement, q.args, func(rows driver.Rows) error {
+			key, subject, err := scanTallyKey(rows)
+			for _, i := range byKey[key] {
+				wants[i].subjects = append(wants[i].subjects, subject)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
-	return r.records(ctx, cut, c, players)
+	for i := range wants {
+		slices.Sort(wants[i].subjects)
+		wants[i].subjects = slices.Compact(wants[i].subjects)
+	}
+	attempts := make([][]rules.Record, len(sales))
+	err := r.gather(ctx, cut, wants, func(i int, _ string, records []rules.Record) { attempts[i] = append(attempts[i], records...) })
+	return attempts, err
 }
 
 // Fresh returns, for each contest, the records of identities that are new in the cut and

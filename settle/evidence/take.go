@@ -21,7 +21,14 @@ type Taken struct {
 	Behind    []rules.Tally    // see rules.Settled
 	Refused   []rules.Tally    // likewise
 	Conflicts []rules.Conflict // that the cut makes, by (server, ID)
-	Contests  []rules.Contest  // that an event of the slice may count in, in no order
+	Touched   []Touched        // contests that an event of the slice may count in, in no order
+}
+
+// Touched is a contest with an instant before which no event of the slice that may
+// count in it happened, by any account.
+type Touched struct {
+	rules.Contest
+	First rules.Instant
 }
 
 // Take takes in what is new in a cut that follows prev. It writes what that adds to
@@ -41,7 +48,7 @@ func (r *Reader) Take(ctx context.Context, set *rules.Ruleset, prev, cut *rules.
 	if err := r.carry(ctx, set, prev, cut); err != nil {
 		return t, err
 	}
-	t.Contests, err = r.touched(ctx, set, cut)
+	t.Touched, err = r.touched(ctx, set, cut)
 	return t, err
 }
 
@@ -84,7 +91,7 @@ func (r *Reader) carry(ctx context.Context, set *rules.Ruleset, prev, cut *rules
 	}
 	what := fmt.Sprintf("take in what is new in cut %d", cut.Number)
 	insert := "INSERT INTO touches (cut, rule, scope, opens_ns, subject, member, value, amount, earliest_ns)\nSELECT " + q.uint(cut.Number) + ", " +
-		touchesSQL(q, set, opens, q.slice("*", prev, cut))
+		touchesSQL(q, set, opens, q.slice(touchColumns, prev, cut))
 	if err := r.exec(ctx, what, insert, q.args); err != nil {
 		return err
 	}
@@ -101,7 +108,7 @@ func (r *Reader) backfill(ctx context.Context, set *rules.Ruleset, cut *rules.Cu
 	}
 	q := &query{}
 	insert := "INSERT INTO tallies (rule, scope, opens_ns, subject, member, value, total, cut)\nSELECT rule, scope, opens_ns, subject, member, value, amount, " +
-		q.uint(cut.Number) + " FROM (SELECT " + touchesSQL(q, set, opens, "SELECT * FROM event_log WHERE "+q.within(cut)) + ")"
+		q.uint(cut.Number) + " FROM (SELECT " + touchesSQL(q, set, opens, "SELECT "+touchColumns+" FROM event_log WHERE "+q.within(cut)) + ")"
 	return r.exec(ctx, fmt.Sprintf("add up the new rules as of cut %d", cut.Number), insert, q.args)
 }
 
@@ -111,30 +118,32 @@ func totalsSQL(cut uint64) string {
 	k := strconv.FormatUint(cut, 10)
 	const key = "rule, scope, opens_ns, subject, member, value"
 	return `INSERT INTO tallies (` + key + `, total, cut)
-SELECT ` + key + `, b.total + d.amount, ` + k + `
+SELECT ` + key + `, argMax(total, cut) + max(amount), ` + k + `
 FROM
 (
-    SELECT ` + key + `, max(amount) AS amount
+    SELECT ` + key + `, amount, toUInt128(0) AS total, toUInt64(0) AS cut
     FROM touches
-    WHERE cut = ` + k + `
-    GROUP BY ` + key + `
-) AS d
-LEFT JOIN
-(
-    SELECT ` + key + `, argMax(total, cut) AS total, max(cut) AS at_cut
+    WHERE touches.cut = ` + k + `
+    UNION ALL
+    SELECT ` + key + `, toUInt128(0), total, cut
     FROM tallies
     WHERE (rule, scope, opens_ns, subject) IN (SELECT rule, scope, opens_ns, subject FROM touches WHERE cut = ` + k + `)
-    GROUP BY ` + key + `
-) AS b USING (` + key + `)
-WHERE b.at_cut < ` + k
+)
+GROUP BY ` + key + `
+HAVING max(amount) > 0 AND max(cut) < ` + k + `
+`
 }
+
+// touchColumns are what touches are made of.
+const touchColumns = "type, server, region, player, guild, target, sku, count, attrs, instant_ns, earliest_ns"
 
 // touchesSQL joins to each row the rules it counts for, each key once, and adds up. A
 // rule is known by its number alone, so no text of the ruleset gets into the statement.
 // The array is joined in a query of its own: an alias that is used several times is
 // analyzed as often, and that took longer than reading the events.
 func touchesSQL(q *query, set *rules.Ruleset, opens map[uint64][]int64, rows string) string {
-	var matches, windows, scopes, subjects, members, values, amounts []string
+	var matches []string
+	var windows, scopes, subjects, members, values, amounts cases
 	done := map[uint64]bool{}
 	for i := range set.Rules {
 		r := &set.Rules[i]
@@ -144,15 +153,14 @@ func touchesSQL(q *query, set *rules.Ruleset, opens map[uint64][]int64, rows str
 		}
 		done[key] = true
 		n := "toUInt64(" + strconv.FormatUint(key, 10) + ")"
-		is := "rule = " + n + ", "
 		matched := q.matches(r)
 		if w := r.Window.Fixed; !w.Forever() {
 			matched += " AND " + q.during(w)
 		}
 		matches = append(matches, "if("+matched+", "+n+", 0)")
-		windows = append(windows, is+windowSQL(q, r, opens[key]))
-		scopes = append(scopes, is+scopeSQL(r))
-		subjects = append(subjects, is+r.Subject)
+		windows.add(n, windowSQL(q, r, opens[key]))
+		scopes.add(n, scopeSQL(r))
+		subjects.add(n, r.Subject)
 		member, value := "''", "''"
 		if r.Subject == rules.SubjectGuild {
 			member = "player"
@@ -160,29 +168,27 @@ func touchesSQL(q *query, set *rules.Ruleset, opens map[uint64][]int64, rows str
 		if r.Measure.Kind == rules.MeasureDistinct {
 			value = q.column(r.Measure.Key)
 		}
-		members, values = append(members, is+member), append(values, is+value)
+		members.add(n, member)
+		values.add(n, value)
 		amount := q.amount(r.Measure)
 		if slices.ContainsFunc(set.Rules, func(o rules.Rule) bool { return o.Kind == rules.Sale && o.TallyKey() == key }) {
 			amount = "toUInt128(greatest(count, 1))" // whoever asks is in line, whatever for
 		}
-		amounts = append(amounts, is+amount)
-	}
-	pick := func(cases []string, otherwise string) string {
-		return "multiIf(" + strings.Join(cases, ", ") + ", " + otherwise + ")"
+		amounts.add(n, amount)
 	}
 	// Of a distinct measure a row is a value, however often it was seen.
-	return `rule, scope, opens_ns, subject, member, value, if(value != '', toUInt128(1), sum(one)) AS amount, min(earliest_ns) AS earliest
+	return `rule, scope, opens_ns, subject, member, value, if(value != '', toUInt128(1), sum(one)) AS amount, min(first_ns) AS earliest
 FROM
 (
     SELECT
         rule,
-        ` + pick(scopes, "''") + ` AS scope,
-        ` + pick(windows, "toInt64(0)") + ` AS opens_ns,
-        ` + pick(subjects, "''") + ` AS subject,
-        ` + pick(members, "''") + ` AS member,
-        ` + pick(values, "''") + ` AS value,
-        ` + pick(amounts, "toUInt128(0)") + ` AS one,
-        earliest_ns
+        ` + scopes.sql() + ` AS scope,
+        ` + windows.sql() + ` AS opens_ns,
+        ` + subjects.sql() + ` AS subject,
+        ` + members.sql() + ` AS member,
+        ` + values.sql() + ` AS value,
+        ` + amounts.sql() + ` AS one,
+        least(earliest_ns, instant_ns) AS first_ns
     FROM
     (
         SELECT *, arrayJoin(arrayFilter(n -> n > 0, [` + strings.Join(matches, ",\n            ") + `])) AS rule
@@ -191,6 +197,35 @@ FROM
 )
 WHERE opens_ns != ` + outside + ` AND one > 0
 GROUP BY rule, scope, opens_ns, subject, member, value`
+}
+
+// cases are what an expression is for each rule. Those that are the same for several
+// rules stand in it once: a statement's cost is that of its text where little is new.
+type cases struct {
+	texts []string
+	rules map[string][]string
+}
+
+func (c *cases) add(rule, text string) {
+	if c.rules == nil {
+		c.rules = map[string][]string{}
+	}
+	if c.rules[text] == nil {
+		c.texts = append(c.texts, text)
+	}
+	c.rules[text] = append(c.rules[text], rule)
+}
+
+func (c *cases) sql() string {
+	last := len(c.texts) - 1
+	if last == 0 {
+		return c.texts[0]
+	}
+	s := "multiIf("
+	for _, text := range c.texts[:last] {
+		s += "rule IN (" + strings.Join(c.rules[text], ", ") + "), " + text + ", "
+	}
+	return s + c.texts[last] + ")"
 }
 
 // outside is the opening of no window.
@@ -272,8 +307,8 @@ func (r *Reader) cronOpens(ctx context.Context, set *rules.Ruleset, rows func(*q
 }
 
 // touched returns the contests that the cut's touches are about.
-func (r *Reader) touched(ctx context.Context, set *rules.Ruleset, cut *rules.Cut) ([]rules.Contest, error) {
-	return r.contests(ctx, set, "SELECT rule, scope, opens_ns FROM touches WHERE cut = "+strconv.FormatUint(cut.Number, 10)+" GROUP BY rule, scope, opens_ns", nil)
+func (r *Reader) touched(ctx context.Context, set *rules.Ruleset, cut *rules.Cut) ([]Touched, error) {
+	return r.contests(ctx, set, "SELECT rule, scope, opens_ns, min(earliest_ns) FROM touches WHERE cut = "+strconv.FormatUint(cut.Number, 10)+" GROUP BY rule, scope, opens_ns", nil)
 }
 
 // Contests returns the contests of the ruleset that there are tallies of and that the
@@ -293,25 +328,30 @@ func (r *Reader) Contests(ctx context.Context, set *rules.Ruleset, cut *rules.Cu
 		}
 		open = append(open, "("+one+")")
 	}
-	return r.contests(ctx, set, "SELECT rule, scope, opens_ns FROM tallies WHERE "+strings.Join(open, " OR ")+" GROUP BY rule, scope, opens_ns", nil)
+	found, err := r.contests(ctx, set, "SELECT rule, scope, opens_ns, toInt64(0) FROM tallies WHERE "+strings.Join(open, " OR ")+" GROUP BY rule, scope, opens_ns", nil)
+	contests := make([]rules.Contest, len(found))
+	for i := range found {
+		contests[i] = found[i].Contest
+	}
+	return contests, err
 }
 
-func (r *Reader) contests(ctx context.Context, set *rules.Ruleset, statement string, args []any) ([]rules.Contest, error) {
+func (r *Reader) contests(ctx context.Context, set *rules.Ruleset, statement string, args []any) ([]Touched, error) {
 	byKey := map[uint64][]*rules.Rule{}
 	for i := range set.Rules {
 		byKey[set.Rules[i].TallyKey()] = append(byKey[set.Rules[i].TallyKey()], &set.Rules[i])
 	}
-	var contests []rules.Contest
+	var contests []Touched
 	err := r.each(ctx, "find the contests that events count in", statement, args, func(rows driver.Rows) error {
 		var key uint64
 		var scope string
-		var opens int64
-		if err := rows.Scan(&key, &scope, &opens); err != nil {
+		var opens, first int64
+		if err := rows.Scan(&key, &scope, &opens, &first); err != nil {
 			return err
 		}
 		for _, rule := range byKey[key] {
 			if w, ok := rule.Window.At(rules.Instant(opens)); ok {
-				contests = append(contests, rules.Contest{Rule: rule, Scope: rules.Scope(scope), Window: w})
+				contests = append(contests, Touched{rules.Contest{Rule: rule, Scope: rules.Scope(scope), Window: w}, rules.Instant(first)})
 			}
 		}
 		return nil
@@ -327,9 +367,18 @@ func (c clock) with(o clock) clock {
 }
 
 // readClocks reads what is known of servers' clocks, and so how far their estimates can
-// contradict their own orders.
+// contradict their own orders; and whether there are conflicts.
 func (r *Reader) readClocks(ctx context.Context) error {
 	r.clocks, r.slack = map[string]clock{}, 0
+	err := r.each(ctx, "look for conflicts", "SELECT count() FROM conflicts", nil, func(rows driver.Rows) error {
+		var n uint64
+		err := rows.Scan(&n)
+		r.calm = n == 0
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	return r.each(ctx, "read the clocks", "SELECT server, max(most_e), min(least_e), min(least_l) FROM clocks GROUP BY server", nil, func(rows driver.Rows) error {
 		var server string
 		var mostE, leastE, leastL int64
