@@ -139,6 +139,10 @@ func settleCuts(t *testing.T, conn driver.Conn, h rulestest.History, restart boo
 			}
 		}
 		if s == nil || restart {
+			// A power cut takes what was not written for good: this table alone.
+			if err := conn.Exec(ctx, "TRUNCATE TABLE touches"); err != nil {
+				t.Fatal(err)
+			}
 			if s, err = settle.New(conn, quiet(), settle.Config{}); err != nil {
 				t.Fatal(err)
 			}

@@ -1,5 +1,6 @@
 -- touches: what each cut's slice adds at most to each tally. Rows of one cut may stand
--- several times: of equal keys the largest counts.
+-- several times: of equal keys the largest counts. A power cut may take them: the start
+-- of a settler writes those of the last cut again and needs no others.
 CREATE TABLE IF NOT EXISTS touches
 (
     cut UInt64,
@@ -37,7 +38,8 @@ SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 0,
 
 -- claims: when a subject reached the threshold, by the evidence of the cut. What can
 -- only have happened after the end of a claim does not change it, so it need not be
--- read again for that. A row of a cut that is not settled says nothing yet.
+-- read again for that. A row of a cut that is not settled says nothing yet. A race is
+-- decided from these alone where nobody is new, so they must outlive a power cut.
 CREATE TABLE IF NOT EXISTS claims
 (
     rule UInt64,
@@ -50,7 +52,8 @@ CREATE TABLE IF NOT EXISTS claims
 )
 ENGINE = MergeTree
 ORDER BY (rule, scope, opens_ns, subject)
-SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 0;
+SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 0,
+    fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1;
 
 -- conflicts: identities with more than one content, once for each player that one of
 -- them names, so that whoever reads a player's events knows which of them count.
