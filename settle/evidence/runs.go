@@ -106,25 +106,25 @@ func ran(r *rules.Rule) bool { return r.Kind == rules.WorldFirst || r.Kind == ru
 
 // changed returns, for each contest, the subjects whose claim has to be read, by name:
 // those that may have reached the threshold, and of which no claim is known, or one that
-// something may change which was taken in since. Contests that everybody is asked about are asked
-// one by one, the others in one query.
+// something may change which was taken in since. Many contests are asked about in one
+// query.
 func (r *Reader) changed(ctx context.Context, asks []Ask, cut *rules.Cut) ([][]known, error) {
 	changed := make([][]known, len(asks))
-	var some []int
+	var everybody, some []int
 	for i, a := range asks {
 		switch {
 		case !ran(a.Rule):
 		case a.Since == Everybody:
-			if err := r.changedAmong(ctx, asks, []int{i}, cut, changed); err != nil {
-				return nil, err
-			}
+			everybody = append(everybody, i)
 		default:
 			some = append(some, i)
 		}
 	}
-	for part := range slices.Chunk(some, contestsPerQuery) {
-		if err := r.changedAmong(ctx, asks, part, cut, changed); err != nil {
-			return nil, err
+	for _, numbers := range [][]int{everybody, some} {
+		for part := range slices.Chunk(numbers, contestsPerQuery) {
+			if err := r.changedAmong(ctx, asks, part, cut, changed); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return changed, nil
