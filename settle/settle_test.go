@@ -166,6 +166,51 @@ func TestStopAtEachStep(t *testing.T) {
 	}
 }
 
+// A recorded cut of which rows are gone is not decided from what is left: the run says
+// which they are, and the next one, with the rows sent again, comes to the ledger of a
+// run that missed nothing.
+func TestRecordedCutLacksRows(t *testing.T) {
+	inputs, _, through := days(t)
+	alone := newWorld(t, clickhousetest.New(t))
+	alone.importLogs("a", inputs[0])
+	alone.run(every(oneCut), through)
+
+	w := newWorld(t, clickhousetest.New(t))
+	w.importLogs("a", inputs[0])
+	cfg := every(oneCut)
+	cfg.Stop = func(s settle.Step) error {
+		if s == settle.StepCut {
+			return errStopped
+		}
+		return nil
+	}
+	if _, err := w.try(cfg, through); !errors.Is(err, errStopped) {
+		t.Fatal(err)
+	}
+	exec := func(statement string) {
+		t.Helper()
+		if err := w.conn.Exec(context.Background(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("CREATE TABLE aside AS arrivals")
+	exec("INSERT INTO aside SELECT * FROM arrivals WHERE offset BETWEEN 11 AND 13")
+	exec("DELETE FROM arrivals WHERE offset BETWEEN 11 AND 13")
+	before := len(w.ledger())
+	_, err := w.try(every(oneCut), through)
+	if !errors.Is(err, settle.ErrHoles) || !strings.Contains(err.Error(), "offsets 11 to 13 of node a") {
+		t.Fatalf("the error is %v", err)
+	}
+	if n := len(w.ledger()); n != before {
+		t.Fatalf("%d entries were written", n-before)
+	}
+	exec("INSERT INTO arrivals SELECT * FROM aside")
+	w.run(every(oneCut), through)
+	if !slices.Equal(w.decisions(), alone.decisions()) {
+		t.Error("the healed log made another ledger")
+	}
+}
+
 const (
 	killDir  = "PHOTOFINISH_TEST_SETTLE_DIR"
 	killStep = "PHOTOFINISH_TEST_SETTLE_STEP"
