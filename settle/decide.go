@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"photofinish/rules"
 	"photofinish/rules/hour"
@@ -46,15 +47,7 @@ func (s *Settler) use(ctx context.Context, set *rules.Ruleset) error {
 	if st.last.Number == 0 {
 		return nil
 	}
-	before := rules.Cut{}
-	if st.last.Number > 1 {
-		cuts, err := s.ledger.Cuts(ctx, st.last.Number-1, st.last.Number-1)
-		if err != nil {
-			return err
-		}
-		before = cuts[0]
-	}
-	if err := s.evidence.Resume(ctx, set, &before, &st.last, st.end.Rules); err != nil {
+	if err := s.restore(ctx, set); err != nil {
 		return err
 	}
 	changed := set.Digest != st.last.Ruleset
@@ -77,6 +70,41 @@ func (s *Settler) use(ctx context.Context, set *rules.Ruleset) error {
 		if changed || k.MayWait(&k.standing) {
 			k.due, k.waits, k.since = true, true, evidence.Everybody
 		}
+	}
+	return nil
+}
+
+// forgets is how much of what was written a power cut can take: the engine syncs files,
+// not the folders that name them, which file systems write within five seconds, and
+// 30 where they are mounted lazily.
+const forgets = 30 * time.Second
+
+// restore writes again what the last cuts wrote beside the ledger, if a power cut can
+// have taken it, and marks what they touched: claims are not written, so they are read
+// anew, where they are not known. Nothing that is there changes.
+func (s *Settler) restore(ctx context.Context, set *rules.Ruleset) error {
+	st := s.state
+	before, err := s.ledger.Before(ctx, &st.last, forgets)
+	if err != nil {
+		return err
+	}
+	conflicts, err := s.ledger.Conflicts(ctx, before.Number+1)
+	if err != nil {
+		return err
+	}
+	if err := s.evidence.Resume(ctx, set, &before, &st.last, conflicts, st.end.Rules); err != nil {
+		return err
+	}
+	touched, err := s.evidence.Touched(ctx, set, &st.last)
+	if err != nil {
+		return err
+	}
+	for _, c := range touched {
+		k, err := s.known(ctx, c.Contest)
+		if err != nil {
+			return err
+		}
+		k.due, k.since = true, st.last.Number
 	}
 	return nil
 }

@@ -187,15 +187,15 @@ func TestRecordedCutLacksRows(t *testing.T) {
 	if _, err := w.try(cfg, through); !errors.Is(err, errStopped) {
 		t.Fatal(err)
 	}
-	exec := func(statement string) {
+	run := func(statement string) {
 		t.Helper()
 		if err := w.conn.Exec(context.Background(), statement); err != nil {
 			t.Fatal(err)
 		}
 	}
-	exec("CREATE TABLE aside AS arrivals")
-	exec("INSERT INTO aside SELECT * FROM arrivals WHERE offset BETWEEN 11 AND 13")
-	exec("DELETE FROM arrivals WHERE offset BETWEEN 11 AND 13")
+	run("CREATE TABLE aside AS arrivals")
+	run("INSERT INTO aside SELECT * FROM arrivals WHERE offset BETWEEN 11 AND 13")
+	run("DELETE FROM arrivals WHERE offset BETWEEN 11 AND 13")
 	before := len(w.ledger())
 	_, err := w.try(every(oneCut), through)
 	if !errors.Is(err, settle.ErrHoles) || !strings.Contains(err.Error(), "offsets 11 to 13 of node a") {
@@ -204,7 +204,7 @@ func TestRecordedCutLacksRows(t *testing.T) {
 	if n := len(w.ledger()); n != before {
 		t.Fatalf("%d entries were written", n-before)
 	}
-	exec("INSERT INTO arrivals SELECT * FROM aside")
+	run("INSERT INTO arrivals SELECT * FROM aside")
 	w.run(every(oneCut), through)
 	if !slices.Equal(w.decisions(), alone.decisions()) {
 		t.Error("the healed log made another ledger")

@@ -42,7 +42,7 @@ FROM
 	if err != nil || rivals == 0 {
 		return err
 	}
-	return r.conflicts(ctx, prev, cut, t)
+	return r.conflicts(ctx, prev, cut, t, false)
 }
 
 // rival is a row whose identity has more than one content.
@@ -59,8 +59,8 @@ type rival struct {
 
 // conflicts decides which content of each identity in conflict counts, that which came
 // first, adds what is new among them to t, and writes it down for each player that a
-// content names.
-func (r *Reader) conflicts(ctx context.Context, prev, cut *rules.Cut, t *Taken) error {
+// content names. Where cuts are taken in again, what came first is what was written then.
+func (r *Reader) conflicts(ctx context.Context, prev, cut *rules.Cut, t *Taken, again bool) error {
 	rivals, err := r.rivals(ctx, prev, cut)
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (r *Reader) conflicts(ctx context.Context, prev, cut *rules.Cut, t *Taken) 
 			end++
 		}
 		same := rivals[start:end]
-		counts, standing, err := r.counts(ctx, same)
+		counts, standing, err := r.counts(ctx, same, again)
 		if err != nil {
 			return err
 		}
@@ -94,7 +94,7 @@ func (r *Reader) conflicts(ctx context.Context, prev, cut *rules.Cut, t *Taken) 
 		}
 		start = end
 	}
-	return r.writeConflicts(ctx, cut, all)
+	return r.writeConflicts(ctx, cut.Number, all)
 }
 
 // rivals returns every row of the cut of each identity that has a row in the slice and
@@ -135,14 +135,18 @@ ORDER BY server, id, known DESC, node, offset`
 // counts returns which content of an identity counts, and whether an earlier cut had
 // found the conflict. What the cut before held is of one content, or was a conflict
 // already.
-func (r *Reader) counts(ctx context.Context, same []rival) (rules.Content, bool, error) {
+func (r *Reader) counts(ctx context.Context, same []rival, again bool) (rules.Content, bool, error) {
 	first := same[0]
 	standing := slices.ContainsFunc(same, func(v rival) bool { return v.known && v.content != first.content })
-	if !standing {
+	if !standing && !again {
 		return first.content, false, nil
 	}
 	q := &query{}
-	statement := "SELECT content FROM conflicts WHERE player = " + q.text(first.player) + " AND server = " + q.text(first.Server) +
+	players := make([]string, len(same))
+	for i := range same {
+		players[i] = same[i].player
+	}
+	statement := "SELECT content FROM conflicts WHERE player IN " + q.texts(players) + " AND server = " + q.text(first.Server) +
 		" AND id = " + q.text(first.ID) + " ORDER BY cut LIMIT 1"
 	found := false
 	var counts rules.Content
@@ -177,13 +181,16 @@ func bestOf(same []rival, counts rules.Content) *rival {
 
 // writeConflicts writes each conflict once for each player that it names. A crash in
 // the middle leaves some: the next run writes all of them again.
-func (r *Reader) writeConflicts(ctx context.Context, cut *rules.Cut, conflicts []rules.Conflict) error {
+func (r *Reader) writeConflicts(ctx context.Context, cut uint64, conflicts []rules.Conflict) error {
+	if len(conflicts) == 0 {
+		return nil
+	}
 	var players, servers, ids, contents []string
 	var cuts []uint64
 	for _, c := range conflicts {
 		for _, p := range c.Players {
 			players, servers, ids = append(players, p), append(servers, c.Server), append(ids, c.ID)
-			contents, cuts = append(contents, string(c.Counts[:])), append(cuts, cut.Number)
+			contents, cuts = append(contents, string(c.Counts[:])), append(cuts, cut)
 		}
 	}
 	r.calm = false

@@ -48,16 +48,36 @@ func (r *Reader) Take(ctx context.Context, set *rules.Ruleset, prev, cut *rules.
 	if err := r.carry(ctx, set, prev, cut); err != nil {
 		return t, err
 	}
-	t.Touched, err = r.touched(ctx, set, cut)
+	t.Touched, err = r.Touched(ctx, set, cut)
 	return t, err
 }
 
-// Resume carries forward what the last settled cut took in once more, since a power cut
-// may have taken it, and that of rules which it did not cover. It changes nothing where
-// all is there.
-func (r *Reader) Resume(ctx context.Context, set *rules.Ruleset, before, last *rules.Cut, covered []string) error {
+// Resume writes once more what cuts have written beside the ledger, after one of which
+// all is there up to the last settled one, since a power cut may have taken any of it:
+// the conflicts that the ledger says they found, what is known of clocks, and what their
+// slices add to the tallies; and it adds up what rules count that the last cut did not
+// cover. It changes nothing where all is there.
+//
+// The slices are taken in as one, by the last cut: where some of the totals are there,
+// others become too high, which is what totals may be.
+func (r *Reader) Resume(ctx context.Context, set *rules.Ruleset, before, last *rules.Cut, conflicts []rules.Entry, covered []string) error {
+	for len(conflicts) > 0 {
+		cut := conflicts[0].Cut
+		var found []rules.Conflict
+		for len(conflicts) > 0 && conflicts[0].Cut == cut {
+			found, conflicts = append(found, *conflicts[0].Conflict), conflicts[1:]
+		}
+		if err := r.writeConflicts(ctx, cut, found); err != nil {
+			return err
+		}
+	}
 	if err := r.readClocks(ctx); err != nil {
 		return err
+	}
+	if !r.calm {
+		if err := r.conflicts(ctx, before, last, &Taken{}, true); err != nil {
+			return err
+		}
 	}
 	fresh := &rules.Ruleset{}
 	known := &rules.Ruleset{}
@@ -68,10 +88,10 @@ func (r *Reader) Resume(ctx context.Context, set *rules.Ruleset, before, last *r
 			fresh.Rules = append(fresh.Rules, set.Rules[i])
 		}
 	}
+	if _, _, err := r.arrived(ctx, before, last); err != nil {
+		return err
+	}
 	if len(known.Rules) > 0 {
-		if _, _, err := r.arrived(ctx, before, last); err != nil {
-			return err
-		}
 		if err := r.carry(ctx, known, before, last); err != nil {
 			return err
 		}
@@ -306,8 +326,8 @@ func (r *Reader) cronOpens(ctx context.Context, set *rules.Ruleset, rows func(*q
 	return opens, nil
 }
 
-// touched returns the contests that the cut's touches are about.
-func (r *Reader) touched(ctx context.Context, set *rules.Ruleset, cut *rules.Cut) ([]Touched, error) {
+// Touched returns the contests that the cut's touches are about.
+func (r *Reader) Touched(ctx context.Context, set *rules.Ruleset, cut *rules.Cut) ([]Touched, error) {
 	return r.contests(ctx, set, "SELECT rule, scope, opens_ns, min(earliest_ns) FROM touches WHERE cut = "+strconv.FormatUint(cut.Number, 10)+" GROUP BY rule, scope, opens_ns", nil)
 }
 

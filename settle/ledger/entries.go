@@ -65,6 +65,12 @@ func (s *Store) OfRule(ctx context.Context, rule string) ([]rules.Entry, error) 
 	return s.entries(ctx, "SELECT body FROM ledger_entries WHERE rule = {rule:String} ORDER BY cut, n, id", clickhouse.Named("rule", rule))
 }
 
+// Conflicts returns the conflicts that the cuts from a number on have found, in order.
+func (s *Store) Conflicts(ctx context.Context, from uint64) ([]rules.Entry, error) {
+	return s.entries(ctx, "SELECT body FROM ledger_entries WHERE kind = {kind:String} AND cut >= {from:UInt64} ORDER BY cut, n, id",
+		clickhouse.Named("kind", string(rules.KindConflict)), clickhouse.Named("from", from))
+}
+
 // Open returns the entries of the contests that evidence after the cut may still
 // change, by the ruleset, in order: achievements aside, whose awards are read subject
 // by subject.

@@ -18,7 +18,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -73,6 +75,26 @@ func (s *Store) Cuts(ctx context.Context, from, to uint64) ([]rules.Cut, error) 
 		}
 	}
 	return cuts, nil
+}
+
+// Before returns the newest cut of which everything was written at least so long before
+// the last cut was recorded; a cut without a number if there is none.
+func (s *Store) Before(ctx context.Context, last *rules.Cut, long time.Duration) (rules.Cut, error) {
+	const some = 64
+	next := *last // a cut's writes end before the next one is recorded
+	for next.Number > 1 {
+		cuts, err := s.Cuts(ctx, max(next.Number, some+1)-some, next.Number-1)
+		if err != nil {
+			return rules.Cut{}, err
+		}
+		for _, c := range slices.Backward(cuts) {
+			if next.ClosedAt <= last.ClosedAt.Add(-long) {
+				return c, nil
+			}
+			next = c
+		}
+	}
+	return rules.Cut{}, nil
 }
 
 // Propose appends a candidate and returns the cut of that number, which may be
