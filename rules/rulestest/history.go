@@ -18,6 +18,7 @@ import (
 type History struct {
 	Log  []rules.Record
 	Cuts []rules.SimulatedCut
+	Runs []Run // that make the cuts, by what nodes have published; only of Wildness.Nodes
 }
 
 // Wildness says what may happen in a history.
@@ -27,6 +28,9 @@ type Wildness struct {
 	Clocks  bool // clocks are uncertain, and their estimates contradict themselves
 	Keep    bool // rules may keep what was decided, or have it final soon
 	Changes bool // the ruleset changes between cuts
+	// Nodes says that the cuts are those that a plan makes of what nodes publish, which
+	// stop, are cut off, lose rows, are retired, and take over from one another.
+	Nodes bool
 }
 
 func start() rules.Instant {
@@ -103,6 +107,9 @@ func Event(rng *rand.Rand, id int, w Wildness) rules.Record {
 // Random returns some hours of events of six players on four servers.
 func Random(t testing.TB, rng *rand.Rand, w Wildness) History {
 	t.Helper()
+	if w.Nodes {
+		return newWorld(t, rng, w).live()
+	}
 	type arrival struct {
 		rules.Record
 		cut int
@@ -199,5 +206,8 @@ func Wilds() map[string]Wildness {
 		"clocks":     {Late: true, Keep: true, Clocks: true},
 		"copies":     {Late: true, Keep: true, Clocks: true, Copies: true},
 		"everything": {Late: true, Keep: true, Clocks: true, Copies: true, Changes: true},
+		"nodes":      {Nodes: true, Late: true, Keep: true},
+		"hours":      {Nodes: true, Late: true, Keep: true, Clocks: true},
+		"failovers":  {Nodes: true, Late: true, Keep: true, Clocks: true, Copies: true, Changes: true},
 	}
 }
