@@ -208,7 +208,7 @@ func pageFuncs() template.FuncMap {
 		"kind":         words,
 		"compensation": compensationText,
 		"chip":         chipText,
-		"grouped":      grouped,
+		"grouped":      Grouped[int64],
 		"score":        func(n rules.Amount) string { return groupedDigits(n.String()) },
 		"rows":         func() int { return maxRows },
 		"over":         func(n int) int { return max(0, n-maxRows) },

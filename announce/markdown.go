@@ -71,7 +71,7 @@ func (m *markdown) index(reports []Report) {
 func (r *Report) short() string {
 	var parts []string
 	for _, f := range r.facts() {
-		part := grouped(f.Count) + " " + f.Name
+		part := Grouped(f.Count) + " " + f.Name
 		if f.Detail != "" {
 			part += " (" + f.Detail + ")"
 		}

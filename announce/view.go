@@ -189,9 +189,9 @@ func counts(kinds []KindCount) string {
 	return strings.Join(parts, ", ")
 }
 
-// grouped writes a number with commas between thousands.
-func grouped(n int64) string {
-	return groupedDigits(strconv.FormatInt(n, 10))
+// Grouped writes a number with commas between thousands.
+func Grouped[N int | int64 | uint64](n N) string {
+	return groupedDigits(fmt.Sprint(n))
 }
 
 func groupedDigits(digits string) string {

@@ -3,8 +3,8 @@ package demo
 import (
 	"context"
 	"fmt"
-	"strconv"
 
+	"photofinish/announce"
 	"photofinish/rules"
 	"photofinish/settle/verify"
 )
@@ -122,7 +122,7 @@ func (a *auditor) checkReplay(ctx context.Context) {
 		c.Checked = "the replay failed"
 		return
 	}
-	c.Checked = fmt.Sprintf("%d cuts with %s events and %s entries decided again", v.Cuts, thousands(int(v.Events)), thousands(v.Entries))
+	c.Checked = fmt.Sprintf("%d cuts with %s events and %s entries decided again", v.Cuts, announce.Grouped(v.Events), announce.Grouped(v.Entries))
 	for _, m := range v.Mismatches {
 		c.problem("%s", m)
 	}
@@ -171,13 +171,4 @@ func (a *auditor) addCounts() {
 			a.count("compensations: "+kind, kinds[kind])
 		}
 	}
-}
-
-// thousands writes a number as 12,345.
-func thousands(n int) string {
-	digits := strconv.Itoa(n)
-	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
 }

@@ -287,7 +287,7 @@ func (a *auditor) checkNames() error {
 	if !strings.Contains(page.String(), "&lt;script&gt;alert(1)") {
 		c.problem("the page does not show the player who is called like a script")
 	}
-	c.Checked = fmt.Sprintf("shown %d times as they are, %s bytes of page and Markdown searched", shown, thousands(page.Len()+text.Len()))
+	c.Checked = fmt.Sprintf("shown %d times as they are, %s bytes of page and Markdown searched", shown, announce.Grouped(page.Len()+text.Len()))
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	"photofinish/announce"
 	"photofinish/rules"
 )
 
@@ -117,7 +118,7 @@ func (a *auditor) checkAcknowledged() {
 			c.problem("%s/%s is a good event and was never acknowledged", m.Server, m.ID)
 		}
 	}
-	c.Checked = fmt.Sprintf("%s events acknowledged, each looked for in the log with its content", thousands(acknowledged))
+	c.Checked = fmt.Sprintf("%s events acknowledged, each looked for in the log with its content", announce.Grouped(acknowledged))
 }
 
 // checkOrigins looks up every row of the log among what the servers sent.
@@ -134,7 +135,7 @@ func (a *auditor) checkOrigins() {
 			c.problem("%s/%s is in the log, and no server sent it so", r.Server, r.ID)
 		}
 	}
-	c.Checked = fmt.Sprintf("%s rows traced back to a server", thousands(len(a.rows)))
+	c.Checked = fmt.Sprintf("%s rows traced back to a server", announce.Grouped(len(a.rows)))
 }
 
 // checkCounted compares what the cuts say they took in with what happened.
@@ -150,7 +151,7 @@ func (a *auditor) checkCounted() {
 	if taken != happened {
 		c.problem("%d events happened, the cuts took in %d", happened, taken)
 	}
-	c.Checked = fmt.Sprintf("%s events happened, %s rows hold them, the cuts took in %s", thousands(happened), thousands(len(a.rows)), thousands(taken))
+	c.Checked = fmt.Sprintf("%s events happened, %s rows hold them, the cuts took in %s", announce.Grouped(happened), announce.Grouped(len(a.rows)), announce.Grouped(taken))
 }
 
 // checkConflicts compares the conflicts of the ledger with those that were made.
@@ -206,7 +207,7 @@ func (a *auditor) checkRefused() {
 			c.problem("%s/%s is in the log, though it was refused", m.Server, m.ID)
 		}
 	}
-	c.Checked = fmt.Sprintf("%d bad ones among %s", bad, thousands(len(a.truth)))
+	c.Checked = fmt.Sprintf("%d bad ones among %s", bad, announce.Grouped(len(a.truth)))
 }
 
 // checkOneLedger shows that crashes and races left one ledger: whatever was written

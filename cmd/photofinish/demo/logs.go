@@ -176,7 +176,7 @@ func (l *Logs) lines() []string {
 func (l *Logs) Write(out io.Writer) error {
 	p := &page{}
 	fmt.Fprintf(p, "Real logs: a day of a Counter-Strike server that bots played on, %s lines with %s kills and purchases,\nsettled hour by hour in %d cuts.\n\n",
-		thousands(l.Summary.Lines), thousands(int(l.Report.Cut.Events)), l.Report.Cut.Number)
+		announce.Grouped(l.Summary.Lines), announce.Grouped(l.Report.Cut.Events), l.Report.Cut.Number)
 	for _, a := range l.Report.Awards {
 		p.say("awarded", "First to 100 kills, place %d: %s on %s at %s", a.Place, name(a.Subject), a.At.String()[:10], moment(a.At, a.UncertaintyNs))
 	}
@@ -197,7 +197,7 @@ func (l *Logs) Write(out io.Writer) error {
 		}
 		text := fmt.Sprintf("AWP of %s: %d of %d reserved, for %s", s.Window.Opens.String()[:10], s.Sold, *s.Stock, list(buyers))
 		if s.SoldOut > 0 {
-			text += fmt.Sprintf("; SOLD OUT, %s more told so", thousands(s.SoldOut))
+			text += fmt.Sprintf("; SOLD OUT, %s more told so", announce.Grouped(s.SoldOut))
 		}
 		p.say("sale", "%s", text)
 	}

@@ -53,7 +53,7 @@ func (w *World) WriteIntro(out io.Writer) error {
 Every hour is settled as the log stands then. "happened" is what truly went on, which photofinish
 does not know; all else is what it decided, from the log alone.
 
-`, w.cfg.Seed, w.cfg.Hours, len(w.servers), thousands(w.Events()))
+`, w.cfg.Seed, w.cfg.Hours, len(w.servers), announce.Grouped(w.Events()))
 	return err
 }
 
@@ -89,9 +89,9 @@ func (w *World) WriteHour(out io.Writer, h *Hour) error {
 }
 
 func (w *World) heading(r *announce.Report) string {
-	text := fmt.Sprintf("%s  settlement %d: %s events", r.Cut.Through.Time().Format("15:04"), r.Cut.Number, thousands(int(r.Cut.Events)))
+	text := fmt.Sprintf("%s  settlement %d: %s events", r.Cut.Through.Time().Format("15:04"), r.Cut.Number, announce.Grouped(r.Cut.Events))
 	if r.Cut.Late > 0 {
-		text += fmt.Sprintf(", %s of them late", thousands(int(r.Cut.Late)))
+		text += fmt.Sprintf(", %s of them late", announce.Grouped(r.Cut.Late))
 	}
 	if len(r.Cut.Lagging) > 0 {
 		text += "; not heard of: " + strings.Join(lagging(r.Cut.Lagging), ", ")
@@ -284,7 +284,7 @@ func (a *Audit) Write(out io.Writer) error {
 	}
 	p.WriteString("\nCOUNTED\n")
 	for _, c := range a.Counts {
-		fmt.Fprintf(p, "  %8s  %s\n", thousands(c.N), c.Name)
+		fmt.Fprintf(p, "  %8s  %s\n", announce.Grouped(c.N), c.Name)
 	}
 	_, err := io.WriteString(out, p.String())
 	return err
