@@ -6,7 +6,6 @@ import (
 
 	"photofinish/announce"
 	"photofinish/rules"
-	"photofinish/settle/verify"
 )
 
 // Check is one line of the audit.
@@ -55,21 +54,12 @@ func (a *Audit) Failed() []string {
 	return failed
 }
 
-// auditor holds what the audit read, so that each table is read once.
+// auditor compares a world with its tables.
 type auditor struct {
 	*World
-	rows    []logged
-	ledger  []copied // every row, by (cut, n)
-	entries []rules.Entry
-	closed  map[uint64]rules.Cut // every recorded cut
+	*tables
 	through rules.Instant
 	audit   Audit
-}
-
-// auditor reads the tables.
-func (w *World) auditor(ctx context.Context) (*auditor, error) {
-	a := &auditor{World: w, through: epoch.Add(w.length())}
-	return a, a.read(ctx)
 }
 
 // check adds a line to the audit and returns it to be filled. It holds until a
@@ -84,10 +74,20 @@ func (a *auditor) count(name string, n int) { a.audit.Counts = append(a.audit.Co
 // Audit compares what stands in the tables with the truth. An error means that it
 // could not be compared; a guarantee that does not hold is a Check that is not OK.
 func (w *World) Audit(ctx context.Context) (*Audit, error) {
-	a, err := w.auditor(ctx)
+	t, err := readTables(ctx, w.conn)
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
+	audit, err := w.compare(t)
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	return audit, nil
+}
+
+// compare makes the audit of a world from its tables.
+func (w *World) compare(t *tables) (*Audit, error) {
+	a := &auditor{World: w, tables: t, through: epoch.Add(w.length())}
 	stands := a.fold()
 	a.checkAcknowledged()
 	a.checkOrigins()
@@ -97,16 +97,14 @@ func (w *World) Audit(ctx context.Context) (*Audit, error) {
 	a.checkAchievements(stands)
 	a.checkBoards(stands)
 	a.checkRaffle(stands)
-	if err := a.checkOneLedger(ctx); err != nil {
-		return nil, fmt.Errorf("audit: %w", err)
-	}
+	a.checkOneLedger()
 	a.checkSales(stands)
 	a.checkCorrections(stands)
-	a.checkPrinted(ctx)
-	a.checkReplay(ctx)
+	a.checkPrinted()
+	a.checkReplay()
 	a.checkRefused()
 	if err := a.checkNames(); err != nil {
-		return nil, fmt.Errorf("audit: %w", err)
+		return nil, err
 	}
 	a.addCounts()
 	return &a.audit, nil
@@ -114,11 +112,11 @@ func (w *World) Audit(ctx context.Context) (*Audit, error) {
 
 // checkReplay asks the project itself to decide everything again. What it finds is
 // not independent of the deciding code, but it is of what happened on the way.
-func (a *auditor) checkReplay(ctx context.Context) {
+func (a *auditor) checkReplay() {
 	c := a.check("G9", "every cut replays to the same bytes")
-	v, err := verify.Run(ctx, a.conn, verify.Config{})
-	if err != nil {
-		c.problem("%v", err)
+	v := a.replay
+	if a.replayErr != nil {
+		c.problem("%v", a.replayErr)
 		c.Checked = "the replay failed"
 		return
 	}
