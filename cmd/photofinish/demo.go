@@ -18,6 +18,7 @@ import (
 	"photofinish/announce"
 	"photofinish/cmd/clickhouse"
 	"photofinish/cmd/photofinish/demo"
+	"photofinish/cmd/photofinish/demo/audit"
 )
 
 type demoOptions struct {
@@ -164,24 +165,24 @@ func (a *app) playDemo(ctx context.Context, conn driver.Conn, o demoOptions, log
 			return err
 		}
 	}
-	audit, err := world.Audit(ctx)
+	result, err := world.Audit(ctx)
 	if err != nil {
 		return err
 	}
-	audit.Checks = append([]demo.Check{logs.Check}, audit.Checks...)
-	if err := a.printAudit(o, world, audit); err != nil {
+	result.Checks = append([]audit.Check{logs.Check}, result.Checks...)
+	if err := a.printAudit(o, world, result); err != nil {
 		return err
 	}
 	if o.out != "" {
-		if err := writeDemo(ctx, conn, o, world, audit); err != nil {
+		if err := writeDemo(ctx, conn, o, world, result); err != nil {
 			return err
 		}
 	}
-	return a.concludeDemo(o, audit)
+	return a.concludeDemo(o, result)
 }
 
 // concludeDemo says where to look next, and turns a failed audit into an error.
-func (a *app) concludeDemo(o demoOptions, audit *demo.Audit) error {
+func (a *app) concludeDemo(o demoOptions, result *audit.Result) error {
 	if !o.json {
 		if o.out != "" {
 			a.printf("\nThe reports are in %s: open index.html there in a browser.\n", o.out)
@@ -189,7 +190,7 @@ func (a *app) concludeDemo(o demoOptions, audit *demo.Audit) error {
 			a.printf("\nWith --out DIR the reports are written there as pages, with the picture of the photo finish.\n")
 		}
 	}
-	failed := audit.Failed()
+	failed := result.Failed()
 	switch {
 	case len(failed) == 0:
 		return nil
@@ -199,26 +200,26 @@ func (a *app) concludeDemo(o demoOptions, audit *demo.Audit) error {
 	return fmt.Errorf("the audit failed: %s", strings.Join(failed, ", "))
 }
 
-func (a *app) printAudit(o demoOptions, world *demo.World, audit *demo.Audit) error {
+func (a *app) printAudit(o demoOptions, world *demo.World, result *audit.Result) error {
 	if o.json {
-		body, err := demoJSON(o, world, audit)
+		body, err := demoJSON(o, world, result)
 		if err != nil {
 			return err
 		}
 		_, err = a.stdout.Write(body)
 		return err
 	}
-	if err := audit.Write(a.stdout); err != nil {
+	if err := demo.WriteAudit(a.stdout, result); err != nil {
 		return err
 	}
-	if audit.OK() {
+	if result.OK() {
 		a.printf("\nEvery guarantee above held.\n")
 	}
 	return nil
 }
 
 // demoJSON is the one document of --json.
-func demoJSON(o demoOptions, world *demo.World, audit *demo.Audit) ([]byte, error) {
+func demoJSON(o demoOptions, world *demo.World, result *audit.Result) ([]byte, error) {
 	var reports bytes.Buffer
 	if err := announce.WriteAllJSON(&reports, world.Reports()); err != nil {
 		return nil, err
@@ -237,12 +238,12 @@ func demoJSON(o demoOptions, world *demo.World, audit *demo.Audit) ([]byte, erro
 		Seed    uint64          `json:"seed,string"`
 		Hours   int             `json:"hours"`
 		OK      bool            `json:"ok"`
-		Audit   []demo.Check    `json:"audit"`
-		Counts  []demo.Count    `json:"counts"`
-		Faults  demo.Faults     `json:"faults"`
+		Audit   []audit.Check   `json:"audit"`
+		Counts  []audit.Count   `json:"counts"`
+		Faults  audit.Faults    `json:"faults"`
 		Notes   [][]string      `json:"notes"` // of each hour
 		Reports json.RawMessage `json:"reports"`
-	}{o.seed, o.hours, audit.OK(), audit.Checks, audit.Counts, world.Faults, notes, list.Reports}, "", " ")
+	}{o.seed, o.hours, result.OK(), result.Checks, result.Counts, world.Faults, notes, list.Reports}, "", " ")
 	if err != nil {
 		return nil, fmt.Errorf("write the demo as JSON: %w", err)
 	}
@@ -250,13 +251,13 @@ func demoJSON(o demoOptions, world *demo.World, audit *demo.Audit) ([]byte, erro
 }
 
 // writeDemo writes everything there is to look at into a folder.
-func writeDemo(ctx context.Context, conn driver.Conn, o demoOptions, world *demo.World, audit *demo.Audit) error {
+func writeDemo(ctx context.Context, conn driver.Conn, o demoOptions, world *demo.World, result *audit.Result) error {
 	standing, err := announce.Load(ctx, conn, announce.Standing())
 	if err != nil {
 		return err
 	}
 	reports := world.Reports()
-	body, err := demoJSON(o, world, audit)
+	body, err := demoJSON(o, world, result)
 	if err != nil {
 		return err
 	}
@@ -275,7 +276,7 @@ func writeDemo(ctx context.Context, conn driver.Conn, o demoOptions, world *demo
 		}},
 		{"report.md", func(w io.Writer) error { return announce.WriteMarkdown(w, reports) }},
 		{"report.json", func(w io.Writer) error { _, err := w.Write(body); return err }},
-		{"audit.txt", audit.Write},
+		{"audit.txt", func(w io.Writer) error { return demo.WriteAudit(w, result) }},
 		{"rules.yaml", func(w io.Writer) error { _, err := w.Write(demo.RulesYAML); return err }},
 	}
 	for i := range reports {

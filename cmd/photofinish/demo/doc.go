@@ -11,12 +11,9 @@
 //	story.go    what happens, whatever the seed     crowd.go    what the seed adds
 //	server.go   game servers and their clocks       node.go     ingest nodes
 //	world.go    the hours                           faults.go   what goes wrong, counted
-//	settle.go   settlements, crashed and racing     audit*.go   the guarantees
+//	settle.go   settlements, crashed and racing     text.go     what is printed
 //
-// The audit does not ask the code that decides. It reads the tables itself, adds up
-// the truth itself, and says what it compared. A winner is right if nobody
-// certainly preceded them: with every clock reading right within e, an event of the
-// true time t lies, as photofinish sees it, within t ± 2e.
+// Package audit holds what was decided against the truth.
 //
 // The same seed gives the same world, the same ledger and the same words.
 package demo

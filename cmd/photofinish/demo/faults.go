@@ -8,20 +8,6 @@ import (
 	"photofinish/rules"
 )
 
-// Faults counts what went wrong in a world.
-type Faults struct {
-	Retries           int `json:"batches_sent_again"`        // to the same node
-	Failovers         int `json:"batches_sent_to_two_nodes"` //
-	Strays            int `json:"batches_delivered_late"`    // after later ones
-	Shuffled          int `json:"batches_out_of_order"`      // within themselves
-	Buffered          int `json:"events_kept_while_cut_off"`
-	ForwardsMissed    int `json:"forwards_missed"`
-	NodeCrashes       int `json:"node_crashes"`
-	SettlerCrashes    int `json:"settler_crashes"`
-	SettlerRaces      int `json:"settler_races"`
-	DuplicatesRefused int `json:"duplicates_found_on_arrival"` // by the nodes; others get into the log
-}
-
 // How often a batch meets a fault that the story does not ask for, of 1,000.
 const (
 	retryOf1000    = 80

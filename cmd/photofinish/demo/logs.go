@@ -17,6 +17,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"photofinish/announce"
+	"photofinish/cmd/photofinish/demo/audit"
 	"photofinish/ingest"
 	"photofinish/rules"
 	"photofinish/rules/hour"
@@ -44,7 +45,7 @@ const logsEnd = "2014-02-13T00:00:00Z"
 type Logs struct {
 	Summary ingest.Summary
 	Report  announce.Report // what stands at its end
-	Check   Check           // against the other program's answers
+	Check   audit.Check     // against the other program's answers
 }
 
 // PlayLogs imports the day into the tables behind conn, which are empty, and settles
@@ -136,16 +137,16 @@ func (l *Logs) check() error {
 			want[fmt.Sprintf("sale of %s: %d. %s at %s", s.Day, i+1, f.Player, f.At)] = true
 		}
 	}
-	l.Check = Check{Guarantee: "logs", Name: "the real logs are settled as another program answers", OK: true, Problems: []string{}}
+	l.Check = audit.Check{Guarantee: "logs", Name: "the real logs are settled as another program answers", OK: true, Problems: []string{}}
 	got := l.lines()
 	for _, line := range got {
 		if !want[line] {
-			l.Check.problem("decided, but not the answer: %s", line)
+			l.Check.Problem("decided, but not the answer: %s", line)
 		}
 		delete(want, line)
 	}
 	for _, line := range slices.Sorted(maps.Keys(want)) {
-		l.Check.problem("not decided: %s", line)
+		l.Check.Problem("not decided: %s", line)
 	}
 	l.Check.Checked = fmt.Sprintf("%d lines of %d files, %d winners, ranks and buyers compared", l.Summary.Lines, l.Summary.Files, len(got))
 	return nil

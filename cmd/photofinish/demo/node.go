@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"photofinish/cmd/photofinish/demo/audit"
 	"photofinish/ingest"
 	"photofinish/rules"
 )
@@ -16,8 +17,8 @@ var errCrash = errors.New("crashed, as the story wants it")
 type node struct {
 	*ingest.Node
 	name    string
-	crashAt string  // the step after which it crashes next; empty: none
-	spooled []*made // acknowledged, and not in the log yet
+	crashAt string         // the step after which it crashes next; empty: none
+	spooled []*audit.Event // acknowledged, and not in the log yet
 }
 
 // open starts the node on its own spool.
@@ -67,8 +68,8 @@ func (w *World) forward(ctx context.Context, n *node) error {
 		return err
 	}
 	for _, m := range n.spooled {
-		if m.cut == 0 {
-			m.cut = w.cuts + 1
+		if m.Cut == 0 {
+			m.Cut = w.cuts + 1
 		}
 	}
 	n.spooled = nil
@@ -77,7 +78,7 @@ func (w *World) forward(ctx context.Context, n *node) error {
 
 // deliver sends events of a server to a node and takes down what it acknowledges.
 // With upTo the server adds a heartbeat: it has told of all before.
-func (w *World) deliver(ctx context.Context, s *server, n *node, events []*made, upTo rules.Instant) error {
+func (w *World) deliver(ctx context.Context, s *server, n *node, events []*audit.Event, upTo rules.Instant) error {
 	clock, errNs, err := w.exchange(s, n.name != s.region)
 	if err != nil {
 		return err
@@ -85,7 +86,7 @@ func (w *World) deliver(ctx context.Context, s *server, n *node, events []*made,
 	batch := ingest.Batch{Server: s.name, Region: s.region, Clock: clock}
 	for _, m := range events {
 		batch.Events = append(batch.Events, m.Event)
-		m.errNs = max(m.errNs, errNs)
+		m.ErrNs = max(m.ErrNs, errNs)
 	}
 	if upTo != 0 {
 		batch.Events = append(batch.Events, rules.Event{Type: rules.TypeHeartbeat, At: s.clock(upTo)})
@@ -112,10 +113,10 @@ func (w *World) deliver(ctx context.Context, s *server, n *node, events []*made,
 	}
 	for i, m := range events {
 		if refused[i] {
-			m.refused = true
+			m.Refused = true
 			continue
 		}
-		m.acknowledged = true
+		m.Acknowledged = true
 		n.spooled = append(n.spooled, m)
 	}
 	return nil

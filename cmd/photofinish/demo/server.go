@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"photofinish/cmd/photofinish/demo/audit"
 	"photofinish/ingest"
 	"photofinish/rules"
 )
@@ -19,15 +20,15 @@ type server struct {
 	asks   bool          // it compares its clock with the node's; else the configured error applies
 	far    time.Duration // added to what a message takes each way
 
-	events []*made // by when they happened
-	next   int     // the first that has not left the game
-	kept   []*made // could not be sent, oldest first
+	events []*audit.Event // by when they happened
+	next   int            // the first that has not left the game
+	kept   []*audit.Event // could not be sent, oldest first
 	strays []stray
 }
 
 // stray is a batch that lies about somewhere and arrives late.
 type stray struct {
-	events []*made
+	events []*audit.Event
 	at     rules.Instant // when it arrives
 }
 
@@ -55,25 +56,25 @@ func (s *server) clock(t rules.Instant) rules.Instant { return t.Add(s.offset) }
 
 // number puts the events in order and gives each what the server gives it.
 func (s *server) number() {
-	slices.SortStableFunc(s.events, func(a, b *made) int { return int(max(-1, min(1, a.happened-b.happened))) })
+	slices.SortStableFunc(s.events, func(a, b *audit.Event) int { return int(max(-1, min(1, a.Happened-b.Happened))) })
 	for i, m := range s.events {
 		m.Seq = uint64(i + 1)
 		if m.ID == "" {
 			m.ID = fmt.Sprintf("%06d", i+1)
 		}
 		if m.At == 0 {
-			m.At = s.clock(m.happened)
+			m.At = s.clock(m.Happened)
 		}
-		if m.rival {
+		if m.Rival {
 			m.ID = s.events[0].ID
 		}
 	}
 }
 
 // take returns what happened before now and has not left the game.
-func (s *server) take(now rules.Instant) []*made {
+func (s *server) take(now rules.Instant) []*audit.Event {
 	from := s.next
-	for s.next < len(s.events) && s.events[s.next].happened < now {
+	for s.next < len(s.events) && s.events[s.next].Happened < now {
 		s.next++
 	}
 	return s.events[from:s.next:s.next]

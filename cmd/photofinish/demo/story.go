@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"photofinish/cmd/photofinish/demo/audit"
 	"photofinish/rules"
 )
 
@@ -59,8 +60,8 @@ func (a *author) server(name string) *server {
 }
 
 // happen adds an event, unless the world has ended by then.
-func (a *author) happen(at time.Duration, on string, e rules.Event) *made {
-	m := &made{Event: e, happened: epoch.Add(at)}
+func (a *author) happen(at time.Duration, on string, e rules.Event) *audit.Event {
+	m := &audit.Event{Event: e, Happened: epoch.Add(at)}
 	m.Count = max(m.Count, 1)
 	if at < a.end-quietEnd {
 		s := a.server(on)
@@ -185,7 +186,7 @@ func (a *author) raffle() {
 // rival makes an event that will be sent under the ID of an earlier one. If it were
 // to count, its player would top the hour.
 func (a *author) rival(at time.Duration) {
-	a.happen(at, "eu-3", kill(mallory, "", "wolf", 2000)).rival = true
+	a.happen(at, "eu-3", kill(mallory, "", "wolf", 2000)).Rival = true
 	a.tell(at, "eu-3 was restored from a backup: it uses an ID twice, for 2,000 kills of Mallory")
 }
 
@@ -193,7 +194,7 @@ func (a *author) rival(at time.Duration) {
 func (a *author) rubbish(at time.Duration) {
 	bad := func(why string, e rules.Event) {
 		at += time.Second
-		a.happen(at, "us-2", e).bad = why
+		a.happen(at, "us-2", e).Bad = why
 	}
 	future := kill(mallory, "", "rabbit", 1)
 	future.At = epoch.Add(at + 2*time.Hour)

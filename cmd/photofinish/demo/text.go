@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"photofinish/announce"
+	"photofinish/cmd/photofinish/demo/audit"
 	"photofinish/rules"
 )
 
@@ -267,8 +268,8 @@ func (w *World) sayCorrections(p *page, r *announce.Report) {
 	}
 }
 
-// Write writes the audit as a table.
-func (a *Audit) Write(out io.Writer) error {
+// WriteAudit writes an audit as a table.
+func WriteAudit(out io.Writer, a *audit.Result) error {
 	p := &page{}
 	p.WriteString("AUDIT  what must hold, checked against what truly happened in this world\n")
 	for _, c := range a.Checks {

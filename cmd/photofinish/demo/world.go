@@ -15,6 +15,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"photofinish/announce"
+	"photofinish/cmd/photofinish/demo/audit"
 	"photofinish/ingest"
 	"photofinish/rules"
 	"photofinish/rules/rulefile"
@@ -32,6 +33,9 @@ const MaxHours = 72
 // step is how often servers send. Nodes forward, and hours are settled, five
 // minutes past.
 const step = 5 * time.Minute
+
+// epoch is when every world begins.
+var epoch = rules.Instant(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC).UnixNano())
 
 // Config says which world is played.
 type Config struct {
@@ -51,7 +55,7 @@ type Hour struct {
 // World is a simulated world. Play, then Audit; it is not safe for concurrent use.
 type World struct {
 	Hours  []Hour
-	Faults Faults
+	Faults audit.Faults
 
 	conn    driver.Conn
 	log     *slog.Logger
@@ -61,7 +65,7 @@ type World struct {
 	now     rules.Instant
 	servers []*server
 	nodes   map[string]*node
-	truth   truth
+	truth   []*audit.Event // in no order that matters
 	notes   []note
 	cuts    uint64 // settled
 }
@@ -168,6 +172,37 @@ func (w *World) pass(ctx context.Context) error {
 		return nil
 	}
 	return w.settle(ctx)
+}
+
+// Audit compares what stands in the tables with the truth. An error means that it
+// could not be compared; a guarantee that does not hold is a Check that is not OK.
+func (w *World) Audit(ctx context.Context) (*audit.Result, error) {
+	tables, err := audit.Read(ctx, w.conn)
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	result, err := audit.Compare(w.Truth(), tables)
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	return result, nil
+}
+
+// Truth returns what truly happened, which photofinish does not know.
+func (w *World) Truth() *audit.World {
+	return &audit.World{
+		Events: w.truth, Faults: w.Faults, Ruleset: w.set,
+		Begins: epoch, Hours: w.cfg.Hours, Regions: w.regions(), Cuts: w.cuts, Reports: w.Reports(),
+	}
+}
+
+// Reports returns the reports of all hours.
+func (w *World) Reports() []announce.Report {
+	reports := make([]announce.Report, len(w.Hours))
+	for i := range w.Hours {
+		reports[i] = w.Hours[i].Report
+	}
+	return reports
 }
 
 // chronicle returns the notes of the hour that ends at through.

@@ -1,4 +1,4 @@
-package demo
+package audit
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 
 // attempts returns the attempts to buy that truly happened.
 func (a *auditor) attempts(sku string) truth {
-	return a.truth.counting(func(m *made) bool { return m.Type == rules.TypePurchase && m.SKU == sku })
+	return a.truth.counting(func(m *Event) bool { return m.Type == rules.TypePurchase && m.SKU == sku })
 }
 
 // saleOf returns the contest of a sale.
@@ -26,8 +26,8 @@ func (a *auditor) checkSales(stands *standing) {
 	c := a.check("G6", "no more is sold than there is, and nobody is passed over")
 	sold, answered := int64(0), 0
 	var stock int64
-	for i := range a.set.Rules {
-		rule := &a.set.Rules[i]
+	for i := range a.Ruleset.Rules {
+		rule := &a.Ruleset.Rules[i]
 		if rule.Kind != rules.Sale {
 			continue
 		}
@@ -38,11 +38,11 @@ func (a *auditor) checkSales(stands *standing) {
 		}
 		units := reserved(got)
 		if stands.sold[k] > rule.Stock {
-			c.problem("%s: %d were reserved at once, of %d", rule.ID, stands.sold[k], rule.Stock)
+			c.Problem("%s: %d were reserved at once, of %d", rule.ID, stands.sold[k], rule.Stock)
 		}
 		buyers := len(tried.bySubject(playerOf))
 		if want := min(rule.Stock, int64(buyers)); units != want {
-			c.problem("%s: %d buyers, and %d of %d are sold", rule.ID, buyers, units, rule.Stock)
+			c.Problem("%s: %d buyers, and %d of %d are sold", rule.ID, buyers, units, rule.Stock)
 		}
 		holds := a.checkAnswers(c, rule, tried, got)
 		if rule.Queue == rules.QueueArrival {
@@ -60,21 +60,21 @@ func (a *auditor) checkAnswers(c *Check, rule *rules.Rule, tried truth, got map[
 	for _, m := range tried {
 		e, ok := got[m.Identity()]
 		if !ok {
-			c.problem("%s: %s tried to buy and has no answer", rule.ID, m.Player)
+			c.Problem("%s: %s tried to buy and has no answer", rule.ID, m.Player)
 			continue
 		}
 		if e.Allocation.Player != m.Player {
-			c.problem("%s: the attempt %s/%s of %s is answered to %s", rule.ID, m.Server, m.ID, m.Player, e.Allocation.Player)
+			c.Problem("%s: the attempt %s/%s of %s is answered to %s", rule.ID, m.Server, m.ID, m.Player, e.Allocation.Player)
 		}
 		if e.Allocation.State == rules.Reserved {
 			holds[m.Player] += e.Allocation.Units
 			if holds[m.Player] > rule.PerPlayer {
-				c.problem("%s: %s holds %d", rule.ID, m.Player, holds[m.Player])
+				c.Problem("%s: %s holds %d", rule.ID, m.Player, holds[m.Player])
 			}
 		}
 	}
 	if len(got) != len(tried) {
-		c.problem("%s: %d attempts happened, %d are answered", rule.ID, len(tried), len(got))
+		c.Problem("%s: %d attempts happened, %d are answered", rule.ID, len(tried), len(got))
 	}
 	return holds
 }
@@ -86,15 +86,15 @@ func passedOver(c *Check, rule string, tried truth, got map[rules.Identity]rules
 	// server is as uncertain as its worst estimate.
 	errNs := map[string]rules.Instant{}
 	for _, m := range tried {
-		errNs[m.Server] = max(errNs[m.Server], rules.Instant(m.errNs))
+		errNs[m.Server] = max(errNs[m.Server], rules.Instant(m.ErrNs))
 	}
 	for _, served := range tried {
 		if got[served.Identity()].Allocation == nil || got[served.Identity()].Allocation.State != rules.Reserved {
 			continue
 		}
 		for _, m := range tried {
-			if holds[m.Player] == 0 && m.happened+errNs[m.Server] < served.happened-errNs[served.Server] {
-				c.problem("%s: %s has one, and %s came certainly earlier and has none", rule, served.Player, m.Player)
+			if holds[m.Player] == 0 && m.Happened+errNs[m.Server] < served.Happened-errNs[served.Server] {
+				c.Problem("%s: %s has one, and %s came certainly earlier and has none", rule, served.Player, m.Player)
 			}
 		}
 	}
@@ -102,29 +102,29 @@ func passedOver(c *Check, rule string, tried truth, got map[rules.Identity]rules
 
 // checkRaffle draws the lots again, from the seed that was sealed before.
 func (a *auditor) checkRaffle(stands *standing) {
-	rule := a.set.Rule("arena-ticket")
+	rule := a.Ruleset.Rule("arena-ticket")
 	k := a.saleOf(rule)
 	if k.window.Closes > a.through {
 		return // the world ended before
 	}
 	c := a.check("G3", "the raffle can be drawn again, and its seed was sealed before it closed")
 	digest, sealed := "", false
-	for i := range a.entries {
-		e := &a.entries[i]
+	for i := range a.Entries {
+		e := &a.Entries[i]
 		if e.Kind == rules.KindCommitment && (contest{e.Rule, string(e.Scope), e.Window}) == k {
 			digest = e.Commitment.Digests[0]
-			sealed = a.closed[e.Cut].AsOf < k.window.Closes // when the cut of that hour was settled
+			sealed = a.Recorded[e.Cut].AsOf < k.window.Closes // when the cut of that hour was settled
 		}
 	}
 	if !sealed {
-		c.problem("the seed was not sealed before the raffle closed")
+		c.Problem("the seed was not sealed before the raffle closed")
 	}
 	winners := map[string]bool{}
 	seed := []byte(nil)
 	for _, e := range stands.attempts[k] { // a set
 		sum := sha256.Sum256(seedOf(&e))
 		if hex.EncodeToString(sum[:]) != digest {
-			c.problem("the seed shown to %s is not the one that was sealed", e.Allocation.Player)
+			c.Problem("the seed shown to %s is not the one that was sealed", e.Allocation.Player)
 		}
 		seed = seedOf(&e)
 		if e.Allocation.State == rules.Reserved {
@@ -138,7 +138,7 @@ func (a *auditor) checkRaffle(stands *standing) {
 	slices.SortFunc(players, func(x, y string) int { return bytes.Compare(lot(seed, k, x), lot(seed, k, y)) })
 	for i, player := range players {
 		if drawn := int64(i) < rule.Stock; drawn != winners[player] {
-			c.problem("%s: drawn is %t, in the ledger %t", player, drawn, winners[player])
+			c.Problem("%s: drawn is %t, in the ledger %t", player, drawn, winners[player])
 		}
 	}
 	c.Checked = fmt.Sprintf("%d players, %d drawn again by SHA-256 of the seed", len(players), rule.Stock)

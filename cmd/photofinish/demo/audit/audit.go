@@ -1,14 +1,13 @@
-package demo
+package audit
 
 import (
-	"context"
 	"fmt"
 
 	"photofinish/announce"
 	"photofinish/rules"
 )
 
-// Check is one line of the audit.
+// Check is one line of the audit. It holds until a problem is found.
 type Check struct {
 	Guarantee string   `json:"guarantee"` // as in the design: G1 to G10
 	Name      string   `json:"name"`
@@ -21,15 +20,16 @@ type Check struct {
 // many places.
 const maxProblems = 5
 
-func (c *Check) problem(format string, args ...any) {
+// Problem adds what does not hold, in words.
+func (c *Check) Problem(format string, args ...any) {
 	c.OK = false
 	if len(c.Problems) < maxProblems {
 		c.Problems = append(c.Problems, fmt.Sprintf(format, args...))
 	}
 }
 
-// Audit is what was checked of a world, and what was counted in it.
-type Audit struct {
+// Result is what was checked of a world, and what was counted in it.
+type Result struct {
 	Checks []Check `json:"checks"`
 	Counts []Count `json:"counts"`
 }
@@ -41,10 +41,10 @@ type Count struct {
 }
 
 // OK reports whether every check held.
-func (a *Audit) OK() bool { return len(a.Failed()) == 0 }
+func (a *Result) OK() bool { return len(a.Failed()) == 0 }
 
 // Failed returns the guarantees whose checks failed, each once, in order.
-func (a *Audit) Failed() []string {
+func (a *Result) Failed() []string {
 	var failed []string
 	for _, c := range a.Checks {
 		if !c.OK && (len(failed) == 0 || failed[len(failed)-1] != c.Guarantee) {
@@ -57,9 +57,10 @@ func (a *Audit) Failed() []string {
 // auditor compares a world with its tables.
 type auditor struct {
 	*World
-	*tables
+	*Tables
+	truth   truth // the world's events
 	through rules.Instant
-	audit   Audit
+	audit   Result
 }
 
 // check adds a line to the audit and returns it to be filled. It holds until a
@@ -71,23 +72,10 @@ func (a *auditor) check(guarantee, name string) *Check {
 
 func (a *auditor) count(name string, n int) { a.audit.Counts = append(a.audit.Counts, Count{name, n}) }
 
-// Audit compares what stands in the tables with the truth. An error means that it
-// could not be compared; a guarantee that does not hold is a Check that is not OK.
-func (w *World) Audit(ctx context.Context) (*Audit, error) {
-	t, err := readTables(ctx, w.conn)
-	if err != nil {
-		return nil, fmt.Errorf("audit: %w", err)
-	}
-	audit, err := w.compare(t)
-	if err != nil {
-		return nil, fmt.Errorf("audit: %w", err)
-	}
-	return audit, nil
-}
-
-// compare makes the audit of a world from its tables.
-func (w *World) compare(t *tables) (*Audit, error) {
-	a := &auditor{World: w, tables: t, through: epoch.Add(w.length())}
+// Compare checks what stands in the tables against the world. A guarantee that does
+// not hold is a Check that is not OK; an error means that it could not be compared.
+func Compare(w *World, t *Tables) (*Result, error) {
+	a := &auditor{World: w, Tables: t, truth: w.Events, through: w.ends()}
 	stands := a.fold()
 	a.checkAcknowledged()
 	a.checkOrigins()
@@ -114,31 +102,31 @@ func (w *World) compare(t *tables) (*Audit, error) {
 // not independent of the deciding code, but it is of what happened on the way.
 func (a *auditor) checkReplay() {
 	c := a.check("G9", "every cut replays to the same bytes")
-	v := a.replay
-	if a.replayErr != nil {
-		c.problem("%v", a.replayErr)
+	v := a.Replay
+	if a.ReplayErr != nil {
+		c.Problem("%v", a.ReplayErr)
 		c.Checked = "the replay failed"
 		return
 	}
 	c.Checked = fmt.Sprintf("%d cuts with %s events and %s entries decided again", v.Cuts, announce.Grouped(v.Events), announce.Grouped(v.Entries))
 	for _, m := range v.Mismatches {
-		c.problem("%s", m)
+		c.Problem("%s", m)
 	}
-	if uint64(v.Cuts) != a.cuts {
-		c.problem("%d cuts were replayed, %d were settled", v.Cuts, a.cuts)
+	if uint64(v.Cuts) != a.Cuts {
+		c.Problem("%d cuts were replayed, %d were settled", v.Cuts, a.Cuts)
 	}
 }
 
 func (a *auditor) addCounts() {
 	identities := map[rules.Identity]bool{}
-	for _, r := range a.rows {
+	for _, r := range a.Rows {
 		identities[r.Identity] = true
 	}
 	late := uint64(0)
 	kinds := map[string]int{}
 	conflicts := 0
-	for i := range a.entries {
-		switch e := &a.entries[i]; e.Kind {
+	for i := range a.Entries {
+		switch e := &a.Entries[i]; e.Kind {
 		case rules.KindSettled:
 			late += e.Settled.Late
 		case rules.KindConflict:
@@ -149,12 +137,12 @@ func (a *auditor) addCounts() {
 	}
 	refused := 0
 	for _, m := range a.truth {
-		if m.refused {
+		if m.Refused {
 			refused++
 		}
 	}
 	a.count("duplicates found on arrival", a.Faults.DuplicatesRefused)
-	a.count("duplicates in the log, removed when counting", len(a.rows)-len(identities)-conflicts)
+	a.count("duplicates in the log, removed when counting", len(a.Rows)-len(identities)-conflicts)
 	a.count("events that came after their hour was settled", int(late))
 	a.count("events kept by servers that were cut off", a.Faults.Buffered)
 	a.count("batches sent again", a.Faults.Retries)

@@ -1,34 +1,20 @@
-package demo
+package audit
 
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"photofinish/rules"
 )
 
-// made is an event as it truly happened, and what the network made of it.
-type made struct {
-	rules.Event               // with At by the server's clock
-	happened    rules.Instant // when it happened
-	bad         string        // why it must be refused; empty: it is a good one
-	rival       bool          // other content under the ID of an earlier event: must not count
-
-	acknowledged bool
-	refused      bool
-	cut          uint64 // the first cut that could read it; 0: it is not in the log
-	errNs        int64  // the greatest error of a clock estimate that it was sent with
-}
-
-// truth is every event that was made.
-type truth []*made
+// truth is a list of events as they truly happened.
+type truth []*Event
 
 // counting returns the events that must count: acknowledged, and no rivals.
-func (t truth) counting(match func(*made) bool) truth {
+func (t truth) counting(match func(*Event) bool) truth {
 	var list truth
 	for _, m := range t {
-		if m.acknowledged && !m.rival && match(m) {
+		if m.Acknowledged && !m.Rival && match(m) {
 			list = append(list, m)
 		}
 	}
@@ -36,7 +22,7 @@ func (t truth) counting(match func(*made) bool) truth {
 }
 
 // bySubject groups events by what subject returns; "" is nobody.
-func (t truth) bySubject(subject func(*made) string) map[string]truth {
+func (t truth) bySubject(subject func(*Event) string) map[string]truth {
 	groups := map[string]truth{}
 	for _, m := range t {
 		if s := subject(m); s != "" {
@@ -58,18 +44,18 @@ type finish struct {
 }
 
 // finishes returns, for every subject that reached n, when it did, by true time.
-func (t truth) finishes(n int64, subject func(*made) string) []finish {
+func (t truth) finishes(n int64, subject func(*Event) string) []finish {
 	var list []finish
 	for name, events := range t.bySubject(subject) { // sorted below by what is unique
-		last, ok := events.reach(n, func(m *made) rules.Instant { return m.happened })
+		last, ok := events.reach(n, func(m *Event) rules.Instant { return m.Happened })
 		if !ok {
 			continue
 		}
-		f := finish{subject: name, happened: last.happened, seq: last.Seq, server: last.Server}
-		early, _ := events.reach(n, func(m *made) rules.Instant { return m.happened - 2*rules.Instant(m.errNs) })
-		late, _ := events.reach(n, func(m *made) rules.Instant { return m.happened + 2*rules.Instant(m.errNs) })
-		f.earliest, f.latest = early.happened-2*rules.Instant(early.errNs), late.happened+2*rules.Instant(late.errNs)
-		if slices.ContainsFunc(events, func(m *made) bool { return m.Server != f.server }) {
+		f := finish{subject: name, happened: last.Happened, seq: last.Seq, server: last.Server}
+		early, _ := events.reach(n, func(m *Event) rules.Instant { return m.Happened - 2*rules.Instant(m.ErrNs) })
+		late, _ := events.reach(n, func(m *Event) rules.Instant { return m.Happened + 2*rules.Instant(m.ErrNs) })
+		f.earliest, f.latest = early.Happened-2*rules.Instant(early.ErrNs), late.Happened+2*rules.Instant(late.ErrNs)
+		if slices.ContainsFunc(events, func(m *Event) bool { return m.Server != f.server }) {
 			f.server = ""
 		}
 		list = append(list, f)
@@ -81,8 +67,8 @@ func (t truth) finishes(n int64, subject func(*made) string) []finish {
 }
 
 // reach returns the event with which the counts add up to n, in the order of when.
-func (t truth) reach(n int64, when func(*made) rules.Instant) (*made, bool) {
-	sorted := slices.SortedFunc(slices.Values(t), func(a, b *made) int {
+func (t truth) reach(n int64, when func(*Event) rules.Instant) (*Event, bool) {
+	sorted := slices.SortedFunc(slices.Values(t), func(a, b *Event) int {
 		return cmp.Or(cmp.Compare(when(a), when(b)), cmp.Compare(a.Server, b.Server), cmp.Compare(a.Seq, b.Seq))
 	})
 	sum := int64(0)
@@ -106,7 +92,7 @@ func (a *finish) certainlyBefore(b *finish) bool {
 // where a clock's error leaves open whether an event falls into it.
 func (t truth) score(w rules.Window) (least, most int64) {
 	for _, m := range t {
-		from, to := m.happened-rules.Instant(m.errNs), m.happened+rules.Instant(m.errNs)
+		from, to := m.Happened-rules.Instant(m.ErrNs), m.Happened+rules.Instant(m.ErrNs)
 		if w.Contains(from) && w.Contains(to) {
 			least += m.Count
 		}
@@ -117,14 +103,9 @@ func (t truth) score(w rules.Window) (least, most int64) {
 	return least, most
 }
 
-// epoch is when every world begins.
-var epoch = rules.Instant(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC).UnixNano())
-
-func isKill(target string) func(*made) bool {
-	return func(m *made) bool { return m.Type == rules.TypeKill && (target == "" || m.Target == target) }
+func isKill(target string) func(*Event) bool {
+	return func(m *Event) bool { return m.Type == rules.TypeKill && (target == "" || m.Target == target) }
 }
 
-func playerOf(m *made) string { return m.Player }
-func guildOf(m *made) string  { return m.Guild }
-
-func hours(n int) time.Duration { return time.Duration(n) * time.Hour }
+func playerOf(m *Event) string { return m.Player }
+func guildOf(m *Event) string  { return m.Guild }

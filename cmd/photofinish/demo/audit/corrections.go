@@ -1,4 +1,4 @@
-package demo
+package audit
 
 import (
 	"bytes"
@@ -16,30 +16,30 @@ func (a *auditor) checkCorrections(stands *standing) {
 	c := a.check("G7", "no award, board or reservation changes without a correction")
 	corrections, changed := 0, 0
 	because := map[string]int{}
-	for i := range a.entries {
-		if e := &a.entries[i]; e.Kind == rules.KindCompensation {
+	for i := range a.Entries {
+		if e := &a.Entries[i]; e.Kind == rules.KindCompensation {
 			because[e.Compensation.Because]++
 			if _, ok := stands.byID[e.Compensation.Because]; !ok {
-				c.problem("a compensation of %s names an entry that does not exist", e.Compensation.Subject)
+				c.Problem("a compensation of %s names an entry that does not exist", e.Compensation.Subject)
 			}
 		}
 	}
-	for i := range a.entries {
-		e := &a.entries[i]
+	for i := range a.Entries {
+		e := &a.Entries[i]
 		if e.Kind == rules.KindCorrection {
 			corrections++
 			old, ok := stands.byID[e.Correction.Corrects]
 			switch {
 			case !ok || old.Cut > e.Cut:
-				c.problem("correction %s names no earlier entry", e.ID[:17])
+				c.Problem("correction %s names no earlier entry", e.ID[:17])
 			case needsCompensation(&old) && because[old.ID] == 0 && a.newcomer(&old):
-				c.problem("entry %d of cut %d was corrected without a compensation", old.N, old.Cut)
+				c.Problem("entry %d of cut %d was corrected without a compensation", old.N, old.Cut)
 			}
 		}
 		if id := corrects(e); id != "" {
 			changed++
 			if !stands.ended[id] {
-				c.problem("entry %d of cut %d replaces another, and no correction names that one", e.N, e.Cut)
+				c.Problem("entry %d of cut %d replaces another, and no correction names that one", e.N, e.Cut)
 			}
 		}
 	}
@@ -68,7 +68,7 @@ func needsCompensation(e *rules.Entry) bool {
 // newcomer reports whether the correction of the entry gave something to somebody
 // who had nothing before. A reservation is always taken back.
 func (a *auditor) newcomer(old *rules.Entry) bool {
-	return old.Allocation != nil || slices.ContainsFunc(a.entries, func(e rules.Entry) bool {
+	return old.Allocation != nil || slices.ContainsFunc(a.Entries, func(e rules.Entry) bool {
 		return e.Award != nil && e.Award.Corrects == old.ID && e.Key != ""
 	})
 }
@@ -91,11 +91,11 @@ func (a *auditor) checkGiven(c *Check, stands *standing) {
 		}
 	}
 	refined := a.refined(c, stands)
-	for i := range a.entries {
-		e := &a.entries[i]
+	for i := range a.Entries {
+		e := &a.Entries[i]
 		decided := e.Award != nil && e.Award.State != rules.Held || e.Board != nil || e.Allocation != nil
 		if decided && !now[e.ID] && !stands.ended[e.ID] && !refined[e.ID] {
-			c.problem("entry %d of cut %d (%s) stands no more, and no correction names it", e.N, e.Cut, e.Rule)
+			c.Problem("entry %d of cut %d (%s) stands no more, and no correction names it", e.N, e.Cut, e.Rule)
 		}
 	}
 	// And the other way: of a single place, two who are not tied cannot both stand.
@@ -103,7 +103,7 @@ func (a *auditor) checkGiven(c *Check, stands *standing) {
 		places := map[int]int{}
 		for _, e := range stands.awards[k] {
 			if places[e.Award.Place]++; e.Award.Place > 0 && places[e.Award.Place] > 1 && !e.Award.Tied {
-				c.problem("%s (%s): place %d is given twice, and is no tie", k.rule, k.scope, e.Award.Place)
+				c.Problem("%s (%s): place %d is given twice, and is no tie", k.rule, k.scope, e.Award.Place)
 			}
 		}
 	}
@@ -113,15 +113,15 @@ func (a *auditor) checkGiven(c *Check, stands *standing) {
 // claim finer. Who has what place, and what was given for it, must be the same.
 func (a *auditor) refined(c *Check, stands *standing) map[string]bool {
 	refined := map[string]bool{}
-	for i := range a.entries {
-		e := &a.entries[i]
+	for i := range a.Entries {
+		e := &a.Entries[i]
 		if e.Award == nil || e.Award.Refines == "" {
 			continue
 		}
 		old, ok := stands.byID[e.Award.Refines]
 		if !ok || old.Award == nil || old.Cut >= e.Cut || old.Rule != e.Rule || old.Award.Place != e.Award.Place ||
 			old.Award.Claim.Subject != e.Award.Claim.Subject || e.Key != "" && e.Key != old.Key {
-			c.problem("entry %d of cut %d refines an award that says something else", e.N, e.Cut)
+			c.Problem("entry %d of cut %d refines an award that says something else", e.N, e.Cut)
 		}
 		refined[e.Award.Refines] = true
 	}
@@ -140,14 +140,14 @@ func total(m map[string]int) int {
 func (a *auditor) checkPrinted() {
 	c := a.check("G8", "what was printed is in the ledger, and all of the ledger was printed")
 	told := map[string]string{} // by entry, what the report said
-	for i := range a.Hours {
-		for id, text := range spoken(&a.Hours[i].Report) {
+	for i := range a.Reports {
+		for id, text := range spoken(&a.Reports[i]) {
 			told[id] = text
 		}
 	}
 	printed := 0
-	for i := range a.entries {
-		e := &a.entries[i]
+	for i := range a.Entries {
+		e := &a.Entries[i]
 		want, public := meant(e)
 		if !public {
 			continue
@@ -155,21 +155,21 @@ func (a *auditor) checkPrinted() {
 		printed++
 		switch got, ok := told[e.ID]; {
 		case !ok:
-			c.problem("entry %d of cut %d (%s) was not printed", e.N, e.Cut, e.Kind)
+			c.Problem("entry %d of cut %d (%s) was not printed", e.N, e.Cut, e.Kind)
 		case got != want:
-			c.problem("entry %d of cut %d was printed as %q, the ledger says %q", e.N, e.Cut, got, want)
+			c.Problem("entry %d of cut %d was printed as %q, the ledger says %q", e.N, e.Cut, got, want)
 		}
 		delete(told, e.ID)
 	}
 	for id, text := range told { // problems aside, the order does not show
-		c.problem("%q was printed and entry %s is not in the ledger", text, id)
+		c.Problem("%q was printed and entry %s is not in the ledger", text, id)
 	}
-	if a.standingErr != nil {
-		c.problem("the report of everything cannot be made: %v", a.standingErr)
+	if a.StandingErr != nil {
+		c.Problem("the report of everything cannot be made: %v", a.StandingErr)
 	} else {
-		a.checkStanding(c, &a.standing[0])
+		a.checkStanding(c, &a.Standing[0])
 	}
-	c.Checked = fmt.Sprintf("%d entries in %d reports, and what they come to", printed, len(a.Hours))
+	c.Checked = fmt.Sprintf("%d entries in %d reports, and what they come to", printed, len(a.Reports))
 }
 
 // checkStanding compares the project's report of what stands with the audit's.
@@ -188,7 +188,7 @@ func (a *auditor) checkStanding(c *Check, report *announce.Report) {
 	see := func(outcome string) {
 		got++
 		if !want[outcome] {
-			c.problem("the final report shows %s, which does not stand", outcome)
+			c.Problem("the final report shows %s, which does not stand", outcome)
 		}
 	}
 	for i := range report.Awards {
@@ -198,7 +198,7 @@ func (a *auditor) checkStanding(c *Check, report *announce.Report) {
 		see(report.Leaderboards[i].Outcome)
 	}
 	if got != len(want) {
-		c.problem("the final report shows %d awards and boards, %d stand", got, len(want))
+		c.Problem("the final report shows %d awards and boards, %d stand", got, len(want))
 	}
 }
 
@@ -264,17 +264,17 @@ func meant(e *rules.Entry) (string, bool) {
 func (a *auditor) checkNames() error {
 	c := a.check("G10", "hostile names stay names, on pages and in chats")
 	var page, text bytes.Buffer
-	if err := (announce.Page{}).WriteHTML(&page, a.Reports()); err != nil {
+	if err := (announce.Page{}).WriteHTML(&page, a.Reports); err != nil {
 		return err
 	}
-	if err := announce.WriteMarkdown(&text, a.Reports()); err != nil {
+	if err := announce.WriteMarkdown(&text, a.Reports); err != nil {
 		return err
 	}
 	if strings.Contains(strings.ToLower(page.String()), "<script") {
-		c.problem("the page has a script in it")
+		c.Problem("the page has a script in it")
 	}
-	if strings.Contains(text.String(), everyoneName) {
-		c.problem("the Markdown calls everyone")
+	if strings.Contains(text.String(), "@everyone") {
+		c.Problem("the Markdown calls everyone")
 	}
 	shown := 0
 	for _, escaped := range []struct{ in, name string }{
@@ -283,17 +283,8 @@ func (a *auditor) checkNames() error {
 		shown += strings.Count(escaped.in, escaped.name)
 	}
 	if !strings.Contains(page.String(), "&lt;script&gt;alert(1)") {
-		c.problem("the page does not show the player who is called like a script")
+		c.Problem("the page does not show the player who is called like a script")
 	}
 	c.Checked = fmt.Sprintf("shown %d times as they are, %s bytes of page and Markdown searched", shown, announce.Grouped(page.Len()+text.Len()))
 	return nil
-}
-
-// Reports returns the reports of all hours.
-func (w *World) Reports() []announce.Report {
-	reports := make([]announce.Report, len(w.Hours))
-	for i := range w.Hours {
-		reports[i] = w.Hours[i].Report
-	}
-	return reports
 }

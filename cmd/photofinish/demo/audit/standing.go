@@ -1,10 +1,9 @@
-package demo
+package audit
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"time"
 
 	"photofinish/rules"
 )
@@ -34,7 +33,7 @@ func (a *auditor) fold() *standing {
 		attempts: map[contest]map[rules.Identity]rules.Entry{},
 		ended:    map[string]bool{}, byID: map[string]rules.Entry{}, sold: map[contest]int64{},
 	}
-	for _, e := range a.entries {
+	for _, e := range a.Entries {
 		k := contest{e.Rule, string(e.Scope), e.Window}
 		s.byID[e.ID] = e
 		switch e.Kind {
@@ -96,6 +95,3 @@ func digestOf(e rules.Entry) string {
 	sum := sha256.Sum256(body)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
-
-// length returns how long the world lasts.
-func (w *World) length() time.Duration { return time.Duration(w.cfg.Hours) * time.Hour }

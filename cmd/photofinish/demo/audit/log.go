@@ -1,4 +1,4 @@
-package demo
+package audit
 
 import (
 	"cmp"
@@ -11,28 +11,28 @@ import (
 )
 
 // contentOf returns what the log must hold of an event.
-func contentOf(m *made) logged {
+func contentOf(m *Event) Row {
 	d := m.Digest()
-	return logged{m.Identity(), hex.EncodeToString(d[:])}
+	return Row{m.Identity(), hex.EncodeToString(d[:])}
 }
 
 // checkAcknowledged looks up every event that a node said it has.
 func (a *auditor) checkAcknowledged() {
 	c := a.check("G1", "no acknowledged event is lost")
-	there := map[logged]bool{}
-	for _, r := range a.rows {
+	there := map[Row]bool{}
+	for _, r := range a.Rows {
 		there[r] = true
 	}
 	acknowledged := 0
 	for _, m := range a.truth {
 		switch {
-		case m.acknowledged:
+		case m.Acknowledged:
 			acknowledged++
 			if !there[contentOf(m)] {
-				c.problem("%s/%s was acknowledged and is not in the log", m.Server, m.ID)
+				c.Problem("%s/%s was acknowledged and is not in the log", m.Server, m.ID)
 			}
-		case m.bad == "":
-			c.problem("%s/%s is a good event and was never acknowledged", m.Server, m.ID)
+		case m.Bad == "":
+			c.Problem("%s/%s is a good event and was never acknowledged", m.Server, m.ID)
 		}
 	}
 	c.Checked = fmt.Sprintf("%s events acknowledged, each looked for in the log with its content", announce.Grouped(acknowledged))
@@ -41,64 +41,64 @@ func (a *auditor) checkAcknowledged() {
 // checkOrigins looks up every row of the log among what the servers sent.
 func (a *auditor) checkOrigins() {
 	c := a.check("G1", "nothing is in the log that nobody sent")
-	sent := map[logged]bool{}
+	sent := map[Row]bool{}
 	for _, m := range a.truth {
-		if m.acknowledged {
+		if m.Acknowledged {
 			sent[contentOf(m)] = true
 		}
 	}
-	for _, r := range a.rows {
+	for _, r := range a.Rows {
 		if !sent[r] {
-			c.problem("%s/%s is in the log, and no server sent it so", r.Server, r.ID)
+			c.Problem("%s/%s is in the log, and no server sent it so", r.Server, r.ID)
 		}
 	}
-	c.Checked = fmt.Sprintf("%s rows traced back to a server", announce.Grouped(len(a.rows)))
+	c.Checked = fmt.Sprintf("%s rows traced back to a server", announce.Grouped(len(a.Rows)))
 }
 
 // checkCounted compares what the cuts say they took in with what happened.
 func (a *auditor) checkCounted() {
 	c := a.check("G2", "every event is taken in once")
-	happened := len(a.truth.counting(func(*made) bool { return true }))
+	happened := len(a.truth.counting(func(*Event) bool { return true }))
 	taken := 0
-	for i := range a.entries {
-		if a.entries[i].Kind == rules.KindSettled {
-			taken += int(a.entries[i].Settled.Events)
+	for i := range a.Entries {
+		if a.Entries[i].Kind == rules.KindSettled {
+			taken += int(a.Entries[i].Settled.Events)
 		}
 	}
 	if taken != happened {
-		c.problem("%d events happened, the cuts took in %d", happened, taken)
+		c.Problem("%d events happened, the cuts took in %d", happened, taken)
 	}
-	c.Checked = fmt.Sprintf("%s events happened, %s rows hold them, the cuts took in %s", announce.Grouped(happened), announce.Grouped(len(a.rows)), announce.Grouped(taken))
+	c.Checked = fmt.Sprintf("%s events happened, %s rows hold them, the cuts took in %s", announce.Grouped(happened), announce.Grouped(len(a.Rows)), announce.Grouped(taken))
 }
 
 // checkConflicts compares the conflicts of the ledger with those that were made.
 func (a *auditor) checkConflicts() {
 	c := a.check("G2", "one ID with two contents is a conflict, and the first counts")
-	first := map[rules.Identity]*made{}
+	first := map[rules.Identity]*Event{}
 	want := map[rules.Identity]string{}
 	for _, m := range a.truth {
-		if !m.rival && m.acknowledged {
+		if !m.Rival && m.Acknowledged {
 			first[m.Identity()] = m
 		}
 	}
 	for _, m := range a.truth {
-		if m.rival && m.acknowledged {
-			want[m.Identity()] = contentOf(first[m.Identity()]).content
+		if m.Rival && m.Acknowledged {
+			want[m.Identity()] = contentOf(first[m.Identity()]).Content
 		}
 	}
 	found := 0
-	for i := range a.entries {
-		if a.entries[i].Kind != rules.KindConflict {
+	for i := range a.Entries {
+		if a.Entries[i].Kind != rules.KindConflict {
 			continue
 		}
 		found++
-		conflict := a.entries[i].Conflict
+		conflict := a.Entries[i].Conflict
 		if got := hex.EncodeToString(conflict.Counts[:]); want[conflict.Identity] != got {
-			c.problem("%s/%s: the content %s counts, the first was %q", conflict.Server, conflict.ID, got, want[conflict.Identity])
+			c.Problem("%s/%s: the content %s counts, the first was %q", conflict.Server, conflict.ID, got, want[conflict.Identity])
 		}
 	}
 	if found != len(want) {
-		c.problem("%d conflicts were made, the ledger has %d", len(want), found)
+		c.Problem("%d conflicts were made, the ledger has %d", len(want), found)
 	}
 	c.Checked = fmt.Sprintf("%d made, %d in the ledger", len(want), found)
 }
@@ -108,20 +108,20 @@ func (a *auditor) checkRefused() {
 	c := a.check("G10", "bad events are refused, and only they")
 	bad := 0
 	inLog := map[rules.Identity]bool{}
-	for _, r := range a.rows {
+	for _, r := range a.Rows {
 		inLog[r.Identity] = true
 	}
 	for _, m := range a.truth {
-		if m.bad != "" {
+		if m.Bad != "" {
 			bad++
 		}
 		switch {
-		case m.bad != "" && !m.refused:
-			c.problem("%s/%s was taken, though it is bad: %s", m.Server, m.ID, m.bad)
-		case m.bad == "" && m.refused:
-			c.problem("%s/%s was refused, though nothing is wrong with it", m.Server, m.ID)
-		case m.bad != "" && inLog[m.Identity()]:
-			c.problem("%s/%s is in the log, though it was refused", m.Server, m.ID)
+		case m.Bad != "" && !m.Refused:
+			c.Problem("%s/%s was taken, though it is bad: %s", m.Server, m.ID, m.Bad)
+		case m.Bad == "" && m.Refused:
+			c.Problem("%s/%s was refused, though nothing is wrong with it", m.Server, m.ID)
+		case m.Bad != "" && inLog[m.Identity()]:
+			c.Problem("%s/%s is in the log, though it was refused", m.Server, m.ID)
 		}
 	}
 	c.Checked = fmt.Sprintf("%d bad ones among %s", bad, announce.Grouped(len(a.truth)))
@@ -133,49 +133,49 @@ func (a *auditor) checkRefused() {
 func (a *auditor) checkOneLedger() {
 	c := a.check("G3, G4", "crashed and racing settlements leave one ledger")
 	copies := 0
-	for i, r := range a.ledger {
-		if i == 0 || a.ledger[i-1].cut != r.cut || a.ledger[i-1].n != r.n {
+	for i, r := range a.Copies {
+		if i == 0 || a.Copies[i-1].Cut != r.Cut || a.Copies[i-1].N != r.N {
 			continue
 		}
 		copies++
-		if a.ledger[i-1] != r {
-			c.problem("entry %d of cut %d stands twice, and differently", r.n, r.cut)
+		if a.Copies[i-1] != r {
+			c.Problem("entry %d of cut %d stands twice, and differently", r.N, r.Cut)
 		}
 	}
 	cut, n := uint64(1), uint32(0)
-	for i := range a.entries {
-		e := a.entries[i]
+	for i := range a.Entries {
+		e := a.Entries[i]
 		if e.Cut != cut || e.N != n {
-			c.problem("entry %d of cut %d is missing; there is entry %d of cut %d", n, cut, e.N, e.Cut)
+			c.Problem("entry %d of cut %d is missing; there is entry %d of cut %d", n, cut, e.N, e.Cut)
 			cut, n = e.Cut, e.N
 		}
 		n++
 		if e.Kind == rules.KindSettled {
 			if e.Settled.Entries != e.N {
-				c.problem("cut %d ends after %d entries and says %d", e.Cut, e.N, e.Settled.Entries)
+				c.Problem("cut %d ends after %d entries and says %d", e.Cut, e.N, e.Settled.Entries)
 			}
 			cut, n = cut+1, 0
 		}
 		if id := digestOf(e); id != e.ID {
-			c.problem("entry %d of cut %d was changed: its ID does not fit its text", e.N, e.Cut)
+			c.Problem("entry %d of cut %d was changed: its ID does not fit its text", e.N, e.Cut)
 		}
 	}
 	hourly := 0
-	for _, cut := range a.closed { // a count
+	for _, cut := range a.Recorded { // a count
 		if cut.Kind == rules.HourCut {
 			hourly++
 		}
 	}
-	if hourly != a.cfg.Hours || cut-1 != a.cuts {
-		c.problem("%d cuts of hours and %d in all are settled, %d hours were played with %d cuts", hourly, cut-1, a.cfg.Hours, a.cuts)
+	if hourly != a.Hours || cut-1 != a.Cuts {
+		c.Problem("%d cuts of hours and %d in all are settled, %d hours were played with %d cuts", hourly, cut-1, a.Hours, a.Cuts)
 	}
 	c.Checked = fmt.Sprintf("%d cuts of %d proposed, %d entries with %d further copies that are equal",
-		a.numbers, a.candidates, len(a.entries), copies)
-	if a.numbers != a.cuts {
-		c.problem("%d cuts are recorded, %d were settled", a.numbers, a.cuts)
+		a.Numbers, a.Proposed, len(a.Entries), copies)
+	if a.Numbers != a.Cuts {
+		c.Problem("%d cuts are recorded, %d were settled", a.Numbers, a.Cuts)
 	}
-	if a.Faults.SettlerRaces > 0 && (copies == 0 || a.candidates == a.numbers) {
-		c.problem("two settlers raced and left no trace: the race did not happen")
+	if a.Faults.SettlerRaces > 0 && (copies == 0 || a.Proposed == a.Numbers) {
+		c.Problem("two settlers raced and left no trace: the race did not happen")
 	}
 }
 
