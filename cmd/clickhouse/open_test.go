@@ -51,9 +51,6 @@ func TestDrift(t *testing.T) {
 	if setting.Error() != want {
 		t.Errorf("got %s\nwant %s", setting, want)
 	}
-	if clickhouse.Classify(err) != clickhouse.Stop {
-		t.Error("drift does not stop the program")
-	}
 }
 
 // The embedded engine lets nobody in without its password, neither as its own
@@ -84,8 +81,8 @@ func TestWrongCredentials(t *testing.T) {
 		}
 	}
 	_, err := open(t, clickhouse.Config{Addr: addr, User: user, Password: "guess"})
-	if clickhouse.Hint(err) == "" || clickhouse.Classify(err) != clickhouse.Stop {
-		t.Errorf("%v: hint %q, fate %v", err, clickhouse.Hint(err), clickhouse.Classify(err))
+	if clickhouse.Hint(err) == "" {
+		t.Errorf("%v: no hint", err)
 	}
 	host, _, _ := net.SplitHostPort(addr)
 	if host != "127.0.0.1" {
