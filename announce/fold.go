@@ -10,27 +10,6 @@ import (
 	"photofinish/rules/hour"
 )
 
-// Build makes the reports of a selection from the ledger. The entries are in the
-// order of (cut, n), each once. They are either the whole ledger or at least those
-// of the cuts selected and what these refer to: see Load. The cuts are those of
-// the entries selected; rulesets are for titles, and may be missing.
-func Build(cuts []rules.Cut, entries []rules.Entry, rulesets []*rules.Ruleset, sel Selection) ([]Report, error) {
-	last := uint64(0)
-	for i := range entries {
-		if err := check(&entries[i]); err != nil {
-			return nil, err
-		}
-		if entries[i].Kind == rules.KindSettled {
-			last = max(last, entries[i].Cut)
-		}
-	}
-	b, err := sel.bounds(last)
-	if err != nil {
-		return nil, err
-	}
-	return build(cuts, entries, rulesets, b)
-}
-
 // check refuses an entry that does not have what its kind promises.
 func check(e *rules.Entry) error {
 	has := true
@@ -59,6 +38,10 @@ func check(e *rules.Entry) error {
 	return nil
 }
 
+// build makes the reports within bounds from the ledger. The entries are in the
+// order of (cut, n), each once. They are either the whole ledger or at least those
+// of the cuts selected and what these refer to: see Load. The cuts are those of
+// the entries selected; rulesets are for titles, and may be missing.
 func build(cuts []rules.Cut, entries []rules.Entry, rulesets []*rules.Ruleset, b bounds) ([]Report, error) {
 	f := &fold{
 		bounds: b, held: map[contest]map[rules.Identity]*rules.Entry{},

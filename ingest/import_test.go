@@ -215,7 +215,7 @@ func TestBadInputLeavesNothing(t *testing.T) {
 		if len(paths) > 0 && input.Path != paths[len(paths)-1] && !strings.HasPrefix(err.Error(), "import: "+dir) {
 			t.Errorf("%s: the error names %q: %v", name, input.Path, err)
 		}
-		if n.Last() != 0 {
+		if n.spool.Last() != 0 {
 			t.Fatalf("%s: something was imported", name)
 		}
 	}
@@ -244,8 +244,8 @@ func TestImportStoppedAtEveryStep(t *testing.T) {
 		}
 		_ = n.spool.Close()
 		n, _ = openNode(t, conn, Config{Dir: dir})
-		if n.Last() != want {
-			t.Errorf("%s: %d events spooled", step, n.Last())
+		if n.spool.Last() != want {
+			t.Errorf("%s: %d events spooled", step, n.spool.Last())
 		}
 		s := importNow(t, n, "testdata/arena.tar.xz")
 		if s.Accepted+s.Duplicates != arenaEvents+2 {

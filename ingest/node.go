@@ -125,16 +125,6 @@ func (n *Node) Close() error {
 	return nil
 }
 
-// Last returns the node's highest offset; 0 is none, or a node that is not open.
-func (n *Node) Last() uint64 {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.spool == nil {
-		return 0
-	}
-	return n.spool.Last()
-}
-
 // Batch is what one server sent at once. Its events are the server's, in its
 // region, whatever their own fields say.
 type Batch struct {
@@ -210,22 +200,6 @@ func (n *Node) Accept(ctx context.Context, b Batch) (Result, error) {
 		n.marks.told(&told[i].record, now)
 	}
 	return result, nil
-}
-
-// Heartbeat takes down that a server has sent everything that happened before at,
-// by its own clock. It is not kept in the log.
-func (n *Node) Heartbeat(ctx context.Context, server, region string, at rules.Instant, clock *Clock) error {
-	result, err := n.Accept(ctx, Batch{
-		Server: server, Region: region, Clock: clock,
-		Events: []rules.Event{{Type: rules.TypeHeartbeat, At: at}},
-	})
-	if err != nil {
-		return err
-	}
-	if len(result.Rejected) > 0 {
-		return fmt.Errorf("heartbeat of %s: %s", quote(server), result.Rejected[0].Error)
-	}
-	return nil
 }
 
 // candidate is a checked record on its way into the spool.

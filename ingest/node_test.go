@@ -221,8 +221,8 @@ func TestRefusedAloneAndNamed(t *testing.T) {
 			t.Errorf("rejected %d: %s, want %s…", i, got, want)
 		}
 	}
-	if n.Last() != 1 {
-		t.Errorf("last offset %d", n.Last())
+	if n.spool.Last() != 1 {
+		t.Errorf("last offset %d", n.spool.Last())
 	}
 }
 
@@ -394,8 +394,12 @@ func TestWatermarkIsTheMinimumOverLiveServers(t *testing.T) {
 	beat := func(server string, seconds int) {
 		t.Helper()
 		at := rules.Instant(noon.Add(time.Duration(seconds) * time.Second).UnixNano())
-		if err := n.Heartbeat(t.Context(), server, regions[server], at, nil); err != nil {
-			t.Fatal(err)
+		result, err := n.Accept(t.Context(), Batch{
+			Server: server, Region: regions[server],
+			Events: []rules.Event{{Type: rules.TypeHeartbeat, At: at}},
+		})
+		if err != nil || len(result.Rejected) > 0 {
+			t.Fatal(err, result.Rejected)
 		}
 	}
 	want := func(watermark, rest string) {
@@ -560,8 +564,8 @@ func TestAnyOrderAnyNodeSameEvents(t *testing.T) {
 	forwardNow(t, a)
 	forwardNow(t, b)
 	identities, offsets := logged(t, conn)
-	if identities != 300 || offsets != a.Last()+b.Last() || a.Last() > 300 || b.Last() > 300 {
-		t.Errorf("%d identities at %d offsets of %d + %d", identities, offsets, a.Last(), b.Last())
+	if identities != 300 || offsets != a.spool.Last()+b.spool.Last() || a.spool.Last() > 300 || b.spool.Last() > 300 {
+		t.Errorf("%d identities at %d offsets of %d + %d", identities, offsets, a.spool.Last(), b.spool.Last())
 	}
 	var contents uint64
 	if err := conn.QueryRow(t.Context(), "SELECT uniqExact(content) FROM event_log").Scan(&contents); err != nil || contents != 300 {

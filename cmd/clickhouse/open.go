@@ -110,9 +110,6 @@ func (s *Server) Close() error { return s.close() }
 // Version returns the server's version, such as 26.7.2.
 func (s *Server) Version() string { return s.version }
 
-// Embedded reports whether the server is the embedded engine.
-func (s *Server) Embedded() bool { return s.embedded != nil }
-
 var databaseName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`)
 
 // options checks the configuration and returns that of the pool.
