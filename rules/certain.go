@@ -43,7 +43,7 @@ type certainly struct {
 
 // pairEvent is an event of one of two runs.
 type pairEvent struct {
-	*told
+	*countedEvent
 	first bool // of the run that is to be first
 	drop  bool // of a value that another event of the run stands for
 }
@@ -82,22 +82,22 @@ func (c *certainly) precedes(a, b *Run, n Amount) bool {
 	return true
 }
 
-// merge lays the events of both runs out in the order of compareTold, with their
+// merge lays the events of both runs out in the order of compareServerOrder, with their
 // ends made to agree.
 func (c *certainly) merge(a, b *Run) {
 	c.events = c.events[:0]
 	i, j := 0, 0
 	for i < len(a.events) || j < len(b.events) {
-		if j == len(b.events) || i < len(a.events) && compareTold(&a.events[i], &b.events[j]) <= 0 {
-			c.events = append(c.events, pairEvent{told: &a.events[i], first: true})
+		if j == len(b.events) || i < len(a.events) && compareServerOrder(&a.events[i], &b.events[j]) <= 0 {
+			c.events = append(c.events, pairEvent{countedEvent: &a.events[i], first: true})
 			i++
 		} else {
-			c.events = append(c.events, pairEvent{told: &b.events[j]})
+			c.events = append(c.events, pairEvent{countedEvent: &b.events[j]})
 			j++
 		}
 	}
 	c.ends = slices.Grow(c.ends[:0], len(c.events))[:len(c.events)]
-	agreeInto(c.ends, len(c.events), func(i int) *told { return c.events[i].told })
+	agreeInto(c.ends, len(c.events), func(i int) *countedEvent { return c.events[i].countedEvent })
 	c.values = nil
 	if a.distinct {
 		c.values = map[string]int{}

@@ -35,13 +35,13 @@ func compareClaims(a, b *Claim) int {
 // which it is compared with others: about 100 bytes an event.
 type Run struct {
 	Claim
-	events   []told // by server and what the server told; see compareTold
-	distinct bool   // an event counts when its value is first seen
-	lot      string // who draws a lot for it; "": the subject
+	events   []countedEvent // in the order of compareServerOrder
+	distinct bool           // an event counts when its value is first seen
+	lot      string         // who draws a lot for it; "": the subject
 }
 
-// told is an event that counts, as its server told of it.
-type told struct {
+// countedEvent is what the order of claims needs of an event that counts.
+type countedEvent struct {
 	server string
 	at     Instant
 	seq    uint64
@@ -51,15 +51,15 @@ type told struct {
 	value  string  // of a distinct measure
 }
 
-// compareTold orders events by server, as the server told of them, and then by ID,
-// which is no evidence of time but makes the order total.
-func compareTold(a, b *told) int {
+// compareServerOrder orders events by server, then in the server's own order, and then
+// by ID, which is no evidence of time but makes the order total.
+func compareServerOrder(a, b *countedEvent) int {
 	return cmp.Or(cmp.Compare(a.server, b.server), cmp.Compare(a.at, b.at), cmp.Compare(a.seq, b.seq), cmp.Compare(a.id, b.id))
 }
 
-// toldBefore reports whether the server itself told a before b. Events of one
-// stamp are told apart only by a running number that both have.
-func toldBefore(a, b *told) bool {
+// beforeOnServer reports whether both are of one server, and a is before b in its own
+// order: by stamp, and of one stamp by a running number that both have.
+func beforeOnServer(a, b *countedEvent) bool {
 	if a.server != b.server {
 		return false
 	}
@@ -84,9 +84,9 @@ func (r *Rule) Run(subject string, records []Record, n Amount) (Run, bool) {
 		panic("rules: a claim needs a number from 1")
 	}
 	counted := r.counted(records)
-	run := Run{Claim: Claim{Subject: subject}, distinct: r.Measure.Kind == MeasureDistinct, events: make([]told, len(counted))}
+	run := Run{Claim: Claim{Subject: subject}, distinct: r.Measure.Kind == MeasureDistinct, events: make([]countedEvent, len(counted))}
 	for i, rec := range counted {
-		run.events[i] = r.told(rec)
+		run.events[i] = r.countedEvent(rec)
 	}
 	if run.total().Compare(n) < 0 {
 		return Run{}, false
@@ -113,12 +113,12 @@ func (r *Rule) Run(subject string, records []Record, n Amount) (Run, bool) {
 func (r *Rule) Tally(records []Record) Amount {
 	run := Run{distinct: r.Measure.Kind == MeasureDistinct}
 	for _, rec := range r.counted(records) {
-		run.events = append(run.events, r.told(rec))
+		run.events = append(run.events, r.countedEvent(rec))
 	}
 	return run.total()
 }
 
-// counted returns the records that add something, in the order of compareTold.
+// counted returns the records that add something, in the order of compareServerOrder.
 func (r *Rule) counted(records []Record) []*Record {
 	counted := make([]*Record, 0, len(records))
 	for i := range records {
@@ -130,18 +130,18 @@ func (r *Rule) counted(records []Record) []*Record {
 	return counted
 }
 
-// comparePosition is compareTold of records.
+// comparePosition is compareServerOrder of records.
 func comparePosition(a, b *Record) int {
 	return cmp.Or(cmp.Compare(a.Server, b.Server), cmp.Compare(a.At, b.At), cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.ID, b.ID))
 }
 
-func (r *Rule) told(rec *Record) told {
+func (r *Rule) countedEvent(rec *Record) countedEvent {
 	amount, _ := r.Amount(&rec.Event)
-	t := told{server: rec.Server, at: rec.At, seq: rec.Seq, id: rec.ID, e: rec.Earliest, l: rec.Latest, amount: amount}
+	ev := countedEvent{server: rec.Server, at: rec.At, seq: rec.Seq, id: rec.ID, e: rec.Earliest, l: rec.Latest, amount: amount}
 	if r.Measure.Kind == MeasureDistinct {
-		t.value = rec.Field(r.Measure.Key)
+		ev.value = rec.Field(r.Measure.Key)
 	}
-	return t
+	return ev
 }
 
 // total returns what the events add up to.
@@ -166,7 +166,7 @@ func (run *Run) adds(i int, seen map[string]bool) Amount {
 	return ev.amount
 }
 
-// by returns the events' indexes in the order of an instant, then of compareTold.
+// by returns the events' indexes in the order of an instant, then of compareServerOrder.
 func (run *Run) by(when func(int) Instant) []int {
 	order := byPlace(len(run.events))
 	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(when(a), when(b)), cmp.Compare(a, b)) })
@@ -213,18 +213,18 @@ func (run *Run) oneServer(ends []span) bool {
 // span is an interval with both its ends.
 type span struct{ e, l Instant }
 
-// agree returns the ends of events, which are in the order of compareTold, made to
+// agree returns the ends of events, which are in the order of compareServerOrder, made to
 // agree with their servers' own order: along it the earliest never falls, and no
 // latest is after a later event's. Where estimates contradict the order the two
 // ends change places; both still never fall, so that the servers' order and the
 // intervals together stay a strict partial order.
-func agree(events []told) []span {
+func agree(events []countedEvent) []span {
 	ends := make([]span, len(events))
-	agreeInto(ends, len(events), func(i int) *told { return &events[i] })
+	agreeInto(ends, len(events), func(i int) *countedEvent { return &events[i] })
 	return ends
 }
 
-func agreeInto(ends []span, n int, event func(int) *told) {
+func agreeInto(ends []span, n int, event func(int) *countedEvent) {
 	for start := 0; start < n; {
 		end := start + 1
 		for end < n && event(end).server == event(start).server {
@@ -244,7 +244,7 @@ func agreeInto(ends []span, n int, event func(int) *told) {
 // raise sets each earliest of one server's events to the greatest of those told
 // before it and its own. Events of one stamp without a running number are told
 // before none of that stamp and after none.
-func raise(ends []span, start, end int, event func(int) *told) {
+func raise(ends []span, start, end int, event func(int) *countedEvent) {
 	before := -Never // the greatest of earlier stamps
 	for i := start; i < end; {
 		numbered, all := before, before // of smaller numbers; of the whole stamp
@@ -267,7 +267,7 @@ func raise(ends []span, start, end int, event func(int) *told) {
 }
 
 // lower sets each latest to the least of those told after it and its own.
-func lower(ends []span, start, end int, event func(int) *told) {
+func lower(ends []span, start, end int, event func(int) *countedEvent) {
 	after := Never // the least of later stamps
 	for i := end - 1; i >= start; {
 		numbered, all := after, after

@@ -69,15 +69,15 @@ func sortedKeys[V any](m map[string]V) []string {
 }
 
 // definedEnds is agree, written as it is defined.
-func definedEnds(events []*told) map[*told]span {
-	ends := map[*told]span{}
+func definedEnds(events []*countedEvent) map[*countedEvent]span {
+	ends := map[*countedEvent]span{}
 	for _, r := range events {
 		s := span{r.e, r.l}
 		for _, x := range events {
-			if toldBefore(x, r) {
+			if beforeOnServer(x, r) {
 				s.e = max(s.e, x.e)
 			}
-			if toldBefore(r, x) {
+			if beforeOnServer(r, x) {
 				s.l = min(s.l, x.l)
 			}
 		}
@@ -88,7 +88,7 @@ func definedEnds(events []*told) map[*told]span {
 
 // definedPrecedes tries every choice of b's events.
 func definedPrecedes(a, b *Run, n int) bool {
-	var all, as, bs []*told
+	var all, as, bs []*countedEvent
 	for i := range a.events {
 		as = append(as, &a.events[i])
 	}
@@ -97,7 +97,7 @@ func definedPrecedes(a, b *Run, n int) bool {
 	}
 	all = append(append(all, as...), bs...)
 	ends := definedEnds(all)
-	before := func(x, y *told) bool { return toldBefore(x, y) || ends[x].l < ends[y].e }
+	before := func(x, y *countedEvent) bool { return beforeOnServer(x, y) || ends[x].l < ends[y].e }
 	for choice := range 1 << len(bs) {
 		amount := 0
 		for i, y := range bs {
@@ -110,7 +110,7 @@ func definedPrecedes(a, b *Run, n int) bool {
 		}
 		first := 0
 		for _, x := range as {
-			if slices.ContainsFunc(bs, func(y *told) bool { return choice&(1<<slices.Index(bs, y)) != 0 && before(x, y) }) {
+			if slices.ContainsFunc(bs, func(y *countedEvent) bool { return choice&(1<<slices.Index(bs, y)) != 0 && before(x, y) }) {
 				first += int(x.amount.lo)
 			}
 		}

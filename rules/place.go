@@ -165,10 +165,10 @@ type field struct {
 // entrant is a run in a field.
 type entrant struct {
 	*Run
-	servers []string // that told of its events, sorted
-	full    *told    // of one that a single server told of: the event that made the number full
-	leads   bool     // is in front
-	gone    bool     // was taken
+	servers []string      // that told of its events, sorted
+	full    *countedEvent // of one that a single server told of: the event that made the number full
+	leads   bool          // is in front
+	gone    bool          // was taken
 	tied    bool
 	blocks  []*entrant // those whose known predecessor it is
 }
@@ -333,8 +333,8 @@ func (run *Run) mixes(at Instant) bool {
 	return plain && numbered
 }
 
-func (l *lanes) of(t *told) *lane {
-	if t.seq == 0 {
+func (l *lanes) of(ev *countedEvent) *lane {
+	if ev.seq == 0 {
 		return &l.plain
 	}
 	return &l.numbered
@@ -343,7 +343,7 @@ func (l *lanes) of(t *told) *lane {
 // add puts a run into the lane at its place; those that begin later mostly come last.
 func (l *lane) add(x *entrant) {
 	i := len(l.runs)
-	for i > l.head && compareTold(x.full, l.runs[i-1].full) < 0 {
+	for i > l.head && compareServerOrder(x.full, l.runs[i-1].full) < 0 {
 		i--
 	}
 	l.runs = slices.Insert(l.runs, i, x)
@@ -443,7 +443,7 @@ func (f *field) onServer(server string, x *entrant) *entrant {
 		case y.gone || y == x:
 		case y.full.at < x.full.at:
 			return y
-		case !toldBefore(y.full, x.full):
+		case !beforeOnServer(y.full, x.full):
 			return nil
 		case f.compare.precedes(y.Run, x.Run, f.n):
 			return y

@@ -75,7 +75,7 @@ func (w waiting) attempt() *Run {
 			Subject: rec.Player + "\x00" + rec.Server + "\x00" + rec.ID, At: rec.At, Point: min(max(rec.Instant, rec.Earliest), rec.Latest),
 			Earliest: rec.Earliest, Latest: rec.Latest, Decided: rec.Identity(), Region: rec.Region,
 		},
-		events: []told{{server: rec.Server, at: rec.At, seq: rec.Seq, id: rec.ID, e: rec.Earliest, l: rec.Latest, amount: Whole(1)}},
+		events: []countedEvent{{server: rec.Server, at: rec.At, seq: rec.Seq, id: rec.ID, e: rec.Earliest, l: rec.Latest, amount: Whole(1)}},
 		lot:    rec.Player,
 	}
 }
