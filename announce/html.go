@@ -212,7 +212,7 @@ func pageFuncs() template.FuncMap {
 		"score":        func(n rules.Amount) string { return groupedDigits(n.String()) },
 		"rows":         func() int { return maxRows },
 		"over":         func(n int) int { return max(0, n-maxRows) },
-		"attempts":     func(s Sale) []Attempt { a, _ := s.shown(); return a },
+		"attempts":     func(s Sale) []PurchaseAttempt { a, _ := s.shown(); return a },
 		"moreAttempts": func(s Sale) int { _, n := s.shown(); return n },
 		"changes":      Correction.changes,
 		"lag":          lagText,

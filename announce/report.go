@@ -134,29 +134,29 @@ type Standings struct {
 // unlimited sale has no end, so there both are of the cuts that the report covers.
 // Who was told no is always of the cuts covered.
 type Sale struct {
-	Rule            string       `json:"rule"`
-	Scope           string       `json:"scope"`
-	Window          rules.Window `json:"window"`
-	Stock           *int64       `json:"stock"` // nil: unlimited
-	Sold            int64        `json:"sold"`  // units
-	SoldOut         int          `json:"sold_out"`
-	Declined        int          `json:"declined"`
-	Attempts        []Attempt    `json:"attempts"` // those that hold a unit, then those told no; each by At, then as in the ledger
-	AttemptsOmitted int          `json:"attempts_omitted"`
-	Item            string       `json:"item"`
-	Price           *rules.Money `json:"price"` // for one unit; nil: nothing is charged
-	Seed            string       `json:"seed,omitempty"`
+	Rule            string            `json:"rule"`
+	Scope           string            `json:"scope"`
+	Window          rules.Window      `json:"window"`
+	Stock           *int64            `json:"stock"` // nil: unlimited
+	Sold            int64             `json:"sold"`  // units
+	SoldOut         int               `json:"sold_out"`
+	Declined        int               `json:"declined"`
+	Attempts        []PurchaseAttempt `json:"attempts"` // those that hold a unit, then those that got none; each by At, then as in the ledger
+	AttemptsOmitted int               `json:"attempts_omitted"`
+	Item            string            `json:"item"`
+	Price           *rules.Money      `json:"price"` // for one unit; nil: nothing is charged
+	Seed            string            `json:"seed,omitempty"`
 }
 
 // The limits of a sale's attempts in a report. The holders of a limited sale are
 // all shown: they are at most its stock.
 const (
-	MaxTold          = 1_000  // told no
+	MaxUnserved      = 1_000  // that got none
 	MaxUnlimitedHeld = 10_000 // that hold a unit of an unlimited sale
 )
 
-// Attempt is an attempt to buy.
-type Attempt struct {
+// PurchaseAttempt is an attempt to buy and what it got.
+type PurchaseAttempt struct {
 	Player string                `json:"player"`
 	At     rules.Instant         `json:"at"`
 	State  rules.AllocationState `json:"state"`

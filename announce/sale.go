@@ -8,14 +8,14 @@ import (
 	"photofinish/rules"
 )
 
-// saleOf returns a sale from the attempts that the report's cuts decided, the last
+// saleOf returns a sale from the purchase attempts that the report's cuts decided, the last
 // entry of each, and of a limited sale from all that hold a unit now.
 func saleOf(c contest, decided, held map[rules.Identity]*rules.Entry) Sale {
-	told := queue(decided, func(a *rules.Allocation) bool { return a.State != rules.Reserved })
+	unserved := queue(decided, func(a *rules.Allocation) bool { return a.State != rules.Reserved })
 	holders := queue(decided, func(a *rules.Allocation) bool { return a.State == rules.Reserved })
-	newest := slices.MaxFunc(append(slices.Clone(told), holders...), compareEntries)
+	newest := slices.MaxFunc(append(slices.Clone(unserved), holders...), compareEntries)
 	terms := newest.Allocation
-	s := Sale{Rule: c.rule, Scope: c.scope, Window: c.window, Attempts: []Attempt{}, Item: terms.Item, Seed: terms.Seed}
+	s := Sale{Rule: c.rule, Scope: c.scope, Window: c.window, Attempts: []PurchaseAttempt{}, Item: terms.Item, Seed: terms.Seed}
 	if terms.Price.Amount != 0 {
 		s.Price = &rules.Money{Amount: terms.Price.Amount, Currency: terms.Price.Currency}
 	}
@@ -29,15 +29,15 @@ func saleOf(c contest, decided, held map[rules.Identity]*rules.Entry) Sale {
 	for i := range holders {
 		s.Sold += holders[i].Allocation.Units
 	}
-	for i := range told {
-		if told[i].Allocation.State == rules.SoldOut {
+	for i := range unserved {
+		if unserved[i].Allocation.State == rules.SoldOut {
 			s.SoldOut++
 		} else {
 			s.Declined++
 		}
 	}
 	s.show(holders, limit)
-	s.show(told, MaxTold)
+	s.show(unserved, MaxUnserved)
 	return s
 }
 
@@ -49,7 +49,7 @@ func (s *Sale) show(entries []*rules.Entry, limit int) {
 			return
 		}
 		a := entries[i].Allocation
-		s.Attempts = append(s.Attempts, Attempt{
+		s.Attempts = append(s.Attempts, PurchaseAttempt{
 			Player: a.Player, At: a.At, State: a.State, Server: a.Attempt.Server, ID: a.Attempt.ID,
 			Region: a.Region, Tied: a.Tied, Earliest: a.Earliest, Latest: a.Latest, UncertaintyNs: int64(a.Latest-a.Earliest) / 2,
 			Units: a.Units, Reason: Text(a.Reason), Outcome: entries[i].ID,
@@ -76,17 +76,17 @@ func compareEntries(a, b *rules.Entry) int {
 	return cmp.Or(cmp.Compare(a.Cut, b.Cut), cmp.Compare(a.N, b.N))
 }
 
-// shownRefused is how many attempts that got nothing a page lists of a sale. They
+// shownUnserved is how many attempts that got nothing a page lists of a sale. They
 // are many and alike; the counts say the rest, and the JSON has them.
-const shownRefused = 5
+const shownUnserved = 5
 
 // shown returns the attempts that a page lists: those that hold a unit, which come
 // first, and a few of the others; and how many it leaves out.
-func (s *Sale) shown() (attempts []Attempt, omitted int) {
+func (s *Sale) shown() (attempts []PurchaseAttempt, omitted int) {
 	holders := 0
 	for holders < len(s.Attempts) && s.Attempts[holders].State != rules.SoldOut && s.Attempts[holders].State != rules.Declined {
 		holders++
 	}
-	n := min(len(s.Attempts), maxRows, holders+shownRefused)
+	n := min(len(s.Attempts), maxRows, holders+shownUnserved)
 	return s.Attempts[:n], len(s.Attempts) - n + s.AttemptsOmitted
 }

@@ -137,10 +137,10 @@ func (r *Report) facts() []fact {
 		}
 	}
 	states := counts([]KindCount{{"final", final}, {"provisional", provisional}, {"held", held}})
-	sold, told := int64(0), 0
+	sold, unserved := int64(0), 0
 	for _, s := range r.Sales {
 		sold += s.Sold
-		told += s.SoldOut + s.Declined
+		unserved += s.SoldOut + s.Declined
 	}
 	kinds := r.CompensationsByKind()
 	for i := range kinds {
@@ -150,7 +150,7 @@ func (r *Report) facts() []fact {
 		{int64(r.Cut.Events), "event", lateText(r.Cut), "", false},
 		{int64(len(r.Awards)), "award", states, "awards", false},
 		{int64(len(r.Leaderboards)), "leaderboard", "", "leaderboards", false},
-		{sold, "sold unit", counts([]KindCount{{"told no", told}}), "sales", false},
+		{sold, "sold unit", counts([]KindCount{{"told no", unserved}}), "sales", false},
 		{int64(len(r.Corrections)), "correction", "", "corrections", false},
 		{int64(len(r.Compensations)), "compensation", counts(kinds), "compensations", false},
 		{int64(len(r.Commitments)), "sealed draw", "", "draws", false},

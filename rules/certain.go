@@ -54,15 +54,15 @@ type price struct{ cost, gain Amount }
 // precedes reports whether a certainly precedes b, both of them having reached n.
 func (c *certainly) precedes(a, b *Run, n Amount) bool {
 	c.merge(a, b)
-	var reaches []Instant // the earliest ends of b's events, sorted
+	var starts []Instant // the earliest ends of b's events, sorted
 	for i := range c.events {
 		if !c.events[i].first {
-			reaches = append(reaches, c.ends[i].e)
+			starts = append(starts, c.ends[i].e)
 		}
 	}
-	slices.Sort(reaches)
+	slices.Sort(starts)
 	work := 0
-	for _, m := range slices.Compact(reaches) {
+	for _, m := range slices.Compact(starts) {
 		if work += len(c.events); work > workLimit {
 			return false
 		}

@@ -99,7 +99,8 @@ func place(runs []*Run, n Amount, places int, tie string, draw Draw, drawnFor in
 func placeUntil(runs []*Run, n Amount, places int, tie string, draw Draw, drawnFor int) ([]Placement, Instant) {
 	f := newField(runs, n)
 	var placed []Placement
-	reach, drawn := -Never, false
+	lastEnd := -Never // the greatest latest end of all candidates so far
+	drawn := false
 	for len(placed) < places {
 		front := f.candidates()
 		if len(front) == 0 {
@@ -124,18 +125,18 @@ func placeUntil(runs []*Run, n Amount, places int, tie string, draw Draw, drawnF
 			}
 			taken = front[first : first+1]
 		}
-		layer := max(reach, f.greatest)
+		withThese := max(lastEnd, f.greatest)
 		for _, x := range taken {
-			p := Placement{Place: place, Run: x.Run, Tied: x.tied, Drawn: drawn, Until: layer}
+			p := Placement{Place: place, Run: x.Run, Tied: x.tied, Drawn: drawn, Until: withThese}
 			if tie == TieShare {
-				p.Until = max(reach, x.Latest)
+				p.Until = max(lastEnd, x.Latest)
 			}
 			placed = append(placed, p)
 		}
 		f.remove(slices.Clone(taken))
-		reach = layer
+		lastEnd = withThese
 	}
-	return placed, reach
+	return placed, lastEnd
 }
 
 // String is for tests that fail.

@@ -71,8 +71,8 @@ func (c Contest) Reach(runs []Run, secret string) (Instant, bool) {
 		some[i] = &runs[i]
 	}
 	wanted := c.Rule.Places + runnersUp
-	placed, reach := placeUntil(some, Whole(c.Rule.Threshold), wanted, c.Rule.Tie, c.draw(secret), c.Rule.Places)
-	return reach, len(placed) >= wanted
+	placed, lastEnd := placeUntil(some, Whole(c.Rule.Threshold), wanted, c.Rule.Tie, c.draw(secret), c.Rule.Places)
+	return lastEnd, len(placed) >= wanted
 }
 
 // order places the runs; beyond the rule's own places nothing is drawn.
@@ -167,7 +167,7 @@ func (c Contest) findings(fixed []Entry, ch change, runs []*Run, draw Draw, st *
 		}
 	}
 	var entries []Entry
-	named, told := map[string]bool{}, map[string]bool{}
+	named, emptyHanded := map[string]bool{}, map[string]bool{}
 	for _, place := range slices.Sorted(maps.Keys(denied)) {
 		news := slices.DeleteFunc(slices.Clone(denied[place]), func(s string) bool { return st.denied[placeOf{place, s}] })
 		if len(news) == 0 {
@@ -179,8 +179,8 @@ func (c Contest) findings(fixed []Entry, ch change, runs []*Run, draw Draw, st *
 			entries = append(entries, c.finding(&causes[i], place, denied[place], ch, m))
 		}
 		for _, s := range news {
-			if placeIn(ch.now, s) == 0 && !told[s] && !st.told[s] {
-				told[s] = true
+			if placeIn(ch.now, s) == 0 && !emptyHanded[s] && !st.emptyHanded[s] {
+				emptyHanded[s] = true
 				entries = append(entries, c.compensation(Compensation{Kind: Keep, Subject: s, Because: causes[0].ID}))
 			}
 		}

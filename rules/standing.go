@@ -16,9 +16,9 @@ type Standing struct {
 	allocations map[Identity]Entry // the last of each attempt
 	grants      map[holding]int    // how often an item was given
 	held        map[holding]bool   // the items that subjects hold
-	kept        map[string]bool    // findings about a board, and awards that one was about, so that each is said once
+	kept        map[string]bool    // corrections that changed nothing, so that each is said once: of a board what was found, of an award its ID
 	denied      map[placeOf]bool   // who was named as denied a place
-	told        map[string]bool    // who was told that they get none
+	emptyHanded map[string]bool    // who should have a place, has none, and has a compensation that says so
 	commitment  *Commitment
 }
 
@@ -67,7 +67,7 @@ func (s *Standing) Apply(e Entry) {
 	if s.awards == nil {
 		s.awards, s.allocations = map[placeOf]Entry{}, map[Identity]Entry{}
 		s.grants, s.held, s.kept = map[holding]int{}, map[holding]bool{}, map[string]bool{}
-		s.denied, s.told = map[placeOf]bool{}, map[string]bool{}
+		s.denied, s.emptyHanded = map[placeOf]bool{}, map[string]bool{}
 	}
 	switch e.Kind {
 	case KindAward:
@@ -92,7 +92,7 @@ func (s *Standing) Apply(e Entry) {
 		}
 	case KindCompensation:
 		if e.Compensation.Kind == Keep {
-			s.told[e.Compensation.Subject] = true
+			s.emptyHanded[e.Compensation.Subject] = true
 		}
 		if e.Compensation.Takes {
 			delete(s.held, holding{e.Compensation.Subject, e.Compensation.Item})
