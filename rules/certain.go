@@ -15,12 +15,15 @@ import (
 // evidence elsewhere never costs the exact order of the server on which a finish
 // happened.
 //
-// Trying every choice of N events is not needed. For each instant M that the
-// earliest ends of the chosen events may reach, what ends before M is over; of the
-// rest of the first subject's events, those count that their server told before a
-// chosen one. On one server these sets lie in one another, so the k cheapest events
-// there cost what the k-th costs; servers are combined by the most to be had for
-// each cost.
+// So a does not precede b if N events of b can be chosen that need fewer than N of a
+// before them. Trying every choice is not needed. Let M be the last of the earliest
+// ends of the chosen events. The events of a whose latest end is before M come first
+// in any case: they are over. Of the others, those must come first that their server
+// puts before a chosen event: they are the cost of the choice. What a server puts
+// before an event it also puts before its later ones, so the first k events of b on a
+// server cost what the k-th alone costs. That leaves one table for each server, of
+// the most events of b to be had for each cost, and the tables are combined. There
+// are as many M as b has events.
 
 // paretoLimit bounds how many combinations of servers are kept apart, and workLimit
 // how many events one comparison looks at. Beyond them nothing is certain: who
@@ -37,18 +40,18 @@ type certainly struct {
 	had    []price
 	more   []price
 	steps  []price
-	values map[string]int  // the event that stands for each of a's values; nil: not a distinct measure
+	values map[string]int  // the event that counts for each of a's values; nil: not a distinct measure
 	free   map[string]bool // values of b that cost nothing
 }
 
-// pairEvent is an event of one of two runs.
+// pairEvent is an event of one of the two runs that are compared.
 type pairEvent struct {
 	*countedEvent
-	first bool // of the run that is to be first
-	drop  bool // of a value that another event of the run stands for
+	first bool // of a, the run that is to be first
+	drop  bool // another event of a counts for its value
 }
 
-// price is what is to be had at most for a cost.
+// price says how much of b is to be had at most if so much of a comes before it.
 type price struct{ cost, gain Amount }
 
 // precedes reports whether a certainly precedes b, both of them having reached n.
@@ -105,8 +108,8 @@ func (c *certainly) merge(a, b *Run) {
 	}
 }
 
-// oneForEachValue has each value that a counts stand for itself once, by the event
-// that is over first: seen on two servers it must not be counted twice.
+// oneForEachValue drops all but one of a's events of each value. A value counts once,
+// on however many servers it was seen; the event that is over first is kept.
 func (c *certainly) oneForEachValue() {
 	for i := range c.events {
 		ev := &c.events[i]
@@ -126,8 +129,9 @@ func (c *certainly) oneForEachValue() {
 	}
 }
 
-// hadBy reports whether n of b's events with an earliest end of at most m can be
-// had with so few of a's told before them that these and those over are fewer than n.
+// hadBy reports whether n can be had of b's events with an earliest end of at most m
+// while a has less than n: counting what is over and what the servers put before the
+// chosen events.
 func (c *certainly) hadBy(m Instant, over, n Amount) bool {
 	c.had = append(c.had[:0], price{})
 	if c.values != nil {
@@ -158,10 +162,11 @@ func (c *certainly) eachServer(f func(start, end int) bool) bool {
 	return true
 }
 
-// serverSteps fills steps with what b's events on one server give for each cost: how
-// much of a was told before them and is not over. Of a distinct measure, free only
-// notes the values that cost nothing; otherwise those are left out, and each other
-// value is had where the server first told of it.
+// serverSteps fills steps with one server's table: for each cost, which is how much of
+// a that is not over the server puts before them, the most of b's events to be had. Of
+// a distinct measure it is called twice. With free it only notes the values that cost
+// nothing; then it leaves these out, and has each other value from the first event in
+// which the server saw it.
 func (c *certainly) serverSteps(start, end int, m Instant, free bool) {
 	c.steps = c.steps[:0]
 	var gain Amount
@@ -213,9 +218,9 @@ func (c *certainly) serverSteps(start, end int, m Instant, free bool) {
 	}
 }
 
-// combine adds a server to had: for each cost that with what is over stays below n,
-// the most to be had, costs and gains growing. It reports false where there are too
-// many to keep apart.
+// combine adds a server's table to had, which holds, for each cost that together with
+// what is over stays below n, the most to be had; costs and gains both grow along it.
+// It reports false where there are too many combinations to keep apart.
 func (c *certainly) combine(over, n Amount) bool {
 	c.more = c.more[:0]
 	for _, h := range c.had {

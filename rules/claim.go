@@ -76,7 +76,8 @@ func beforeOnServer(a, b *countedEvent) bool {
 // The ends of the events' intervals are first made to agree with their servers' own
 // order (see agree). With amounts a1, a2, … the claim lies between the instant at
 // which the sum is n if every event happened as early as it can have, and the same
-// as late as it can have. What can only have happened after that changes neither.
+// as late as it can have. An event that can only have happened after the claim's end
+// changes neither.
 // The result does not depend on the order of records, which is left unmodified. Run
 // panics if n is 0.
 func (r *Rule) Run(subject string, records []Record, n Amount) (Run, bool) {
@@ -130,7 +131,7 @@ func (r *Rule) counted(records []Record) []*Record {
 	return counted
 }
 
-// comparePosition is compareServerOrder of records.
+// comparePosition orders records as compareServerOrder orders what is made of them.
 func comparePosition(a, b *Record) int {
 	return cmp.Or(cmp.Compare(a.Server, b.Server), cmp.Compare(a.At, b.At), cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.ID, b.ID))
 }
@@ -181,7 +182,7 @@ func byPlace(n int) []int {
 	return order
 }
 
-// fills returns the event with which the sum first comes to n.
+// fills returns the event with which the sum, taken in that order, first comes to n.
 func (run *Run) fills(order []int, n Amount) int {
 	sum := Amount{}
 	seen := map[string]bool{}
@@ -194,7 +195,7 @@ func (run *Run) fills(order []int, n Amount) int {
 }
 
 // oneServer reports whether everything that can have happened by the end of the
-// claim was told by one server, whose order then says what decided.
+// claim is of one server, whose own order then says which event decided.
 func (run *Run) oneServer(ends []span) bool {
 	server := ""
 	for i := range run.events {
@@ -241,9 +242,9 @@ func agreeInto(ends []span, n int, event func(int) *countedEvent) {
 	}
 }
 
-// raise sets each earliest of one server's events to the greatest of those told
-// before it and its own. Events of one stamp without a running number are told
-// before none of that stamp and after none.
+// raise sets each earliest of one server's events to the greatest of its own and those
+// of the events that the server puts before it. The server puts an event without a
+// running number neither before nor after others of its stamp.
 func raise(ends []span, start, end int, event func(int) *countedEvent) {
 	before := -Never // the greatest of earlier stamps
 	for i := start; i < end; {
@@ -266,7 +267,8 @@ func raise(ends []span, start, end int, event func(int) *countedEvent) {
 	}
 }
 
-// lower sets each latest to the least of those told after it and its own.
+// lower sets each latest to the least of its own and those of the events that the
+// server puts after it.
 func lower(ends []span, start, end int, event func(int) *countedEvent) {
 	after := Never // the least of later stamps
 	for i := end - 1; i >= start; {
@@ -290,5 +292,6 @@ func lower(ends []span, start, end int, event func(int) *countedEvent) {
 	}
 }
 
-// Alone returns the run without its events, of a claim that is compared with nobody's.
+// Alone returns the run without its events, for a claim that is never compared with
+// another: it takes no memory for them.
 func (run Run) Alone() Run { return Run{Claim: run.Claim} }

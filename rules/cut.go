@@ -69,7 +69,7 @@ type NodeLine struct {
 	Offset    uint64  `json:"offset,string"`    // the last one that is in; 0: none
 	Watermark Instant `json:"watermark"`        // every event with a later offset has its earliest at or after this
 	// Regions are the watermarks of single regions, by region. A region that is not
-	// named waits for Others; 0: it does not wait for this node.
+	// named has the watermark Others; with Others 0 it does not wait for this node.
 	Regions []RegionMark   `json:"regions"`
 	Others  Instant        `json:"others,omitzero"`
 	State   NodeState      `json:"state"`
@@ -140,10 +140,10 @@ func (c *Cut) Digest() string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// Unseen returns the first instant at which an event of the scope may have happened
-// that no row within the cut's offsets tells of; Never where nobody is waited for.
-// Of a server's scope, regions are those that its events name: the server waits for
-// what its region waits for. Of other scopes regions are not read.
+// Unseen returns the first instant at which an event of the scope may have happened that
+// the cut's lines do not read: the least watermark that the scope waits for; Never where
+// nobody is waited for. A server's scope waits for what the regions wait for that its
+// events name, which regions are; other scopes do not read them.
 func (c *Cut) Unseen(scope Scope, regions []string) Instant {
 	unseen := Never
 	for _, w := range c.waited(scope, regions) {
@@ -251,16 +251,16 @@ type Moment struct {
 // first reports whether there is no cut before.
 func (m Moment) first() bool { return m.Previous == nil || m.Previous.Number == 0 }
 
-// known reports whether the cut before held the record already, and its rules are
-// those of this one.
+// known reports whether the record was there for the same rules before: the cut before
+// held it, and was settled by the ruleset of this one.
 func (m Moment) known(rec *Record) bool {
 	return !m.first() && m.Previous.Ruleset == m.Cut.Ruleset && m.Previous.Holds(rec.Node, rec.Offset, rec.Instant)
 }
 
-// final reports whether what is final at the instant was so before the cut.
+// final reports whether what becomes final at the instant was final before the cut.
 func (m Moment) final(at Instant) bool { return !m.first() && at <= m.Previous.AsOf }
 
-// over reports whether the time up to the instant is over by the cut.
+// over reports whether the instant has passed as of the cut.
 func (m Moment) over(at Instant) bool { return at <= m.Cut.AsOf }
 
 // Scope is one set of winners: "world", "region:NAME" or "server:NAME".

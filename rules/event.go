@@ -104,7 +104,8 @@ type Record struct {
 	// narrowed the interval.
 	Earliest Instant
 	Latest   Instant
-	// Backdated says that the event's server had told past it before it came.
+	// Backdated says that the server had already reported up to a later instant when the
+	// event came to its node.
 	Backdated bool
 }
 

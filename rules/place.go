@@ -20,9 +20,10 @@ type Placement struct {
 	// Drawn says that a lottery chose among several, for this place or one before it:
 	// what the place is depends on a seed.
 	Drawn bool
-	// Until is the instant that every promise must have passed before nothing that may
-	// still come can change the placement: the greatest latest end of all candidates of
-	// the places before, and of its own (share) or of all candidates of its place.
+	// Until says for how long others may still change the placement: not once every
+	// watermark has passed it. It is the greatest latest end of all candidates of the
+	// places before and, where the place is shared, of the placement itself; where it is
+	// not, of all candidates of its own place.
 	Until Instant
 }
 
@@ -78,12 +79,13 @@ func (c Contest) draw(secret string) Draw { return Draw{contest: c, secret: secr
 
 // Place gives places to runs of distinct subjects that reached n, until so many are
 // taken or nobody is left. At each step the candidates are the claims that no
-// remaining one certainly precedes (should contradicting estimates make a circle,
-// those of the claims that overlap the first to end). All of them take the place
-// and the next follows after them (1, 1, 3); or, by tie, the one with the earliest
-// point estimate, then the subject that sorts first; or the one that the place's
-// seed draws; and then the rest are asked again. The result is by place, then point
-// estimate, then subject, and does not depend on the order of runs.
+// remaining one certainly precedes. (Contradicting clock estimates may make a circle in
+// which each is preceded by another; then the candidates are the claims that overlap
+// the one that ends first.) Who takes the place depends on tie. TieShare: all of them,
+// and the next place follows after them (1, 1, 3). TieEarliest: the one with the
+// earliest point estimate, then the subject that sorts first. TieDraw: the one that the
+// place's seed draws. The next step is without those who took it. The result is by
+// place, then point estimate, then subject, and does not depend on the order of runs.
 func Place(runs []*Run, n Amount, places int, tie string, draw Draw) []Placement {
 	return place(runs, n, places, tie, draw, places)
 }
@@ -94,8 +96,9 @@ func place(runs []*Run, n Amount, places int, tie string, draw Draw, drawnFor in
 	return placed
 }
 
-// placeUntil also returns the greatest latest end of all candidates of these places:
-// who begins after that, and the slack of the clocks, has no part in them.
+// placeUntil also returns the greatest latest end of all candidates of these places. A
+// claim that begins later than that by more than the slack of the clocks (see slack)
+// can neither take one of these places nor change who does.
 func placeUntil(runs []*Run, n Amount, places int, tie string, draw Draw, drawnFor int) ([]Placement, Instant) {
 	f := newField(runs, n)
 	var placed []Placement
@@ -142,12 +145,13 @@ func placeUntil(runs []*Run, n Amount, places int, tie string, draw Draw, drawnF
 // String is for tests that fail.
 func (p Placement) String() string { return fmt.Sprintf("%d. %s", p.Place, p.Run.Subject) }
 
-// field is a set of runs from which those in front are taken. It compares only what
-// can matter: a claim that begins after another has ended is behind it, and of the
-// rest each keeps one that precedes it, and looks for another only when that is
-// taken. With n claims that nobody's order tells apart, or that one server told of,
-// a step costs log n; claims of subjects who play on several servers are compared
-// with each other one by one.
+// field is a set of runs from which those in front, whom no other certainly precedes,
+// are taken step by step. Comparing each with each would be quadratic, so it compares
+// only what can matter. A claim that begins after another has ended is behind it without
+// a comparison. Any other run that is not in front remembers one run that precedes it,
+// and looks for another only once that one is taken. So a step costs log n where the n
+// claims overlap on different servers, or are all of one server. Claims of subjects who
+// play on several servers are compared with each other one by one.
 type field struct {
 	n        Amount
 	slack    Instant
@@ -159,23 +163,23 @@ type field struct {
 	alone    []*entrant // of those in front, who has had nobody beside them yet
 	greatest Instant    // latest end of all that are, or were, in front
 	single   map[string]*lanes
-	several  map[string][]*entrant // by server: runs that several servers told of, or in no one order
+	several  map[string][]*entrant // by server: runs with events of several servers, or of one that puts them in no one order
 	compare  certainly
 }
 
 // entrant is a run in a field.
 type entrant struct {
 	*Run
-	servers []string      // that told of its events, sorted
-	full    *countedEvent // of one that a single server told of: the event that made the number full
+	servers []string      // of its events, sorted
+	full    *countedEvent // of a run of a single server: the event with which the sum came to n
 	leads   bool          // is in front
 	gone    bool          // was taken
 	tied    bool
 	blocks  []*entrant // those whose known predecessor it is
 }
 
-// lanes are the runs that one server alone told of, those whose full event has a
-// running number and those where it has none, each in the order told.
+// lanes are the runs whose events are all of one server: those whose full event has a
+// running number and those where it has none, each in the server's order of these.
 type lanes struct{ numbered, plain lane }
 
 type lane struct {
@@ -199,12 +203,14 @@ func newField(runs []*Run, n Amount) *field {
 	return f
 }
 
-// slack returns by how much a claim may begin after another has ended and still not
-// be behind it, or keep back one that begins before: as far as the estimates of one
-// server's clock contradict the order in which it told its events. For an event told
-// before another, that is how much its earliest end can be after the other's latest
-// end, on both sides, or after the other's earliest. 0 where they agree and the error
-// never changes.
+// slack returns for how long after its ends a claim still matters to others, because
+// estimates of a server's clock contradict the order in which the server numbered its
+// events. A claim that begins up to so long after another has ended need not be behind
+// it, and one that begins up to so long after another may still precede that. Take two
+// events of one server, in its order, and compare the earliest end of the first with the
+// ends of the second: the slack is twice what it lies after the latest end, since both
+// claims may be off by that, or what it lies after the earliest end, if that is more. It
+// is 0 where the estimates agree with the order and their error never changes.
 func slack(runs []*Run) Instant {
 	type drift struct{ mostE, leastE, leastL Instant }
 	drifts := map[string]drift{}
@@ -224,8 +230,9 @@ func slack(runs []*Run) Instant {
 	return worst
 }
 
-// Slack returns what slack is for one server, of which the earliest end of an event is
-// at most and at least so much after its stamp, and the latest end at least so much.
+// Slack returns the slack of one server. The earliest end of its events lies after the
+// stamp by at most mostE and at least leastE, the latest end by at least leastL; all
+// three may be negative.
 func Slack(mostE, leastE, leastL Instant) Instant {
 	return max(0, 2*(mostE-leastL), mostE-leastE)
 }
@@ -294,7 +301,7 @@ func (f *field) admit(until Instant) {
 
 // index makes a run known to those that look for a predecessor.
 func (f *field) index(x *entrant) {
-	x.servers = x.toldBy()
+	x.servers = x.serversOf()
 	full := &x.events[x.fills(byPlace(len(x.events)), f.n)]
 	if len(x.servers) > 1 || x.mixes(full.at) {
 		for _, s := range x.servers {
@@ -311,8 +318,8 @@ func (f *field) index(x *entrant) {
 	l.of(x.full).add(x)
 }
 
-// toldBy returns the servers that told of the run's events, sorted.
-func (run *Run) toldBy() []string {
+// serversOf returns the servers of the run's events, sorted.
+func (run *Run) serversOf() []string {
 	var servers []string
 	for i := range run.events {
 		if s := run.events[i].server; len(servers) == 0 || servers[len(servers)-1] != s {
@@ -323,7 +330,7 @@ func (run *Run) toldBy() []string {
 }
 
 // mixes reports whether some of the run's events of one stamp have a running number
-// and others have none, so that they are told in no one order.
+// and others have none, so that their server puts them in no one order.
 func (run *Run) mixes(at Instant) bool {
 	plain, numbered := false, false
 	for i := range run.events {
@@ -341,7 +348,8 @@ func (l *lanes) of(ev *countedEvent) *lane {
 	return &l.numbered
 }
 
-// add puts a run into the lane at its place; those that begin later mostly come last.
+// add puts a run into the lane at its place, which is sought from the end: runs come in
+// by when they begin, and those that begin later mostly belong last.
 func (l *lane) add(x *entrant) {
 	i := len(l.runs)
 	for i > l.head && compareServerOrder(x.full, l.runs[i-1].full) < 0 {
@@ -413,10 +421,10 @@ func (f *field) predecessor(x *entrant) *entrant {
 	return nil
 }
 
-// onServer returns one of the runs that the server alone told of and that precedes
-// x. Of two such runs the one whose full event was told first precedes the other; so
-// where x is one too, it is enough to ask who was told of by an earlier stamp, and of
-// its own stamp by a smaller number.
+// onServer returns a run whose events are all of the server and that certainly precedes
+// x, or nil. Of two such runs the one whose full event the server puts first precedes
+// the other. So where x is such a run too, only those matter whose full event has an
+// earlier stamp, or the stamp of x's and a smaller number.
 func (f *field) onServer(server string, x *entrant) *entrant {
 	l := f.single[server]
 	if l == nil {
@@ -453,7 +461,7 @@ func (f *field) onServer(server string, x *entrant) *entrant {
 	return nil
 }
 
-// last returns the stamp of the last event that the server told of.
+// last returns the stamp of the run's last event on the server.
 func (run *Run) last(server string) Instant {
 	last := -Never
 	for i := range run.events {

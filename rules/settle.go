@@ -21,9 +21,11 @@ type Evidence struct {
 	// Unanswered says that attempts which have a unit may be left out too: they count as
 	// their allocations say. It must be false where the rule has changed since.
 	Unanswered bool
-	// Beyond is the least earliest end of the rows within the cut's offsets that count
-	// in the contest and whose instant is at or after Through; Never if there is none.
-	// One that is after the latest end of every run may be taken for none.
+	// Beyond is about events that the node's line reads but that are not in the cut,
+	// since their instant is at or after Through: they may have happened before it, as
+	// far as the clocks tell. It is the least earliest end of those that count in the
+	// contest; Never if there is none. One that is after the latest end of every run
+	// changes nothing and may be left out.
 	Beyond Instant
 	// Secret is what the seeds of draws come from.
 	Secret string
@@ -82,8 +84,9 @@ func (c Contest) Open(st *Standing, m Moment) bool {
 	return c.Rule.Kind == Sale || !m.final(until) || st.Holds()
 }
 
-// MayWait reports whether something in the contest may wait for a later cut, as far as
-// its standing tells: what Decision.Waits says exactly, after a start.
+// MayWait reports whether something in the contest may wait for a later cut. It is for a
+// settler that has just started and has no Decision yet, only the standing: where
+// Decision.Waits would be true it is true, and sometimes elsewhere.
 func (c Contest) MayWait(st *Standing) bool {
 	switch c.Rule.Kind {
 	case Leaderboard:
@@ -109,9 +112,9 @@ func (c Contest) MayBeTooLate(first Instant, st *Standing, m Moment) bool {
 	return !c.Open(st, m)
 }
 
-// commit returns the commitment that the contest still needs, or none. It stands in
-// the ledger with the first evidence of the contest, so that it is earlier than any
-// draw: what Settle draws from must be in the standing.
+// commit returns the commitment that the contest still needs, or none. It is written in
+// the cut that brings the contest's first evidence. Settle draws only where the standing
+// has the commitment already, so every draw is in a later cut.
 func (c Contest) commit(ev Evidence, st *Standing, places int) []Entry {
 	if !c.Rule.Draws() || st.commitment != nil && len(st.commitment.Digests) >= places {
 		return nil
@@ -175,6 +178,7 @@ func compareSubjects(a, b *Run) int {
 	return 0
 }
 
+// achieve returns the entries of one subject's achievement: none if it stands as it is.
 func (c Contest) achieve(run *Run, st *Standing, m Moment) []Entry {
 	p := Placement{Run: run}
 	e := c.award(p, nil)

@@ -15,8 +15,9 @@ const runnersUp = 3
 //	     │            └──▶ corrected, by the rule's policy
 //	     └──▶ withdrawn: nothing had been given
 //
-// A place is given when every promise has passed its Until, or its hold is over; a
-// place that a draw decides also needs its seed committed to in an earlier cut.
+// A place is given when every watermark that its scope waits for has passed its Until,
+// or its hold is over. A place that a draw decides also needs its seed committed to in
+// an earlier cut.
 func (c Contest) settleFirst(ev Evidence, st *Standing, m Moment) Decision {
 	if len(ev.Runs) == 0 && len(st.awards) == 0 {
 		return Decision{}
@@ -61,10 +62,10 @@ func (c Contest) settleFirst(ev Evidence, st *Standing, m Moment) Decision {
 	return d
 }
 
-// Reach says whether runs are enough to decide the contest from, of a world_first: it
-// returns the greatest latest end of all who stand for its places and as runners-up,
-// and whether there are so many. Who begins after that, and the slack of the clocks,
-// changes nothing.
+// Reach says whether runs are enough to decide a world_first from. It returns whether
+// they fill its places and those of the runners-up, and the greatest latest end of all
+// candidates for these: a claim that begins later than that by more than the slack of
+// the clocks changes nothing.
 func (c Contest) Reach(runs []Run, secret string) (Instant, bool) {
 	some := make([]*Run, len(runs))
 	for i := range runs {
@@ -106,9 +107,9 @@ func isFixed(fixed []Entry, p Placement) bool {
 	})
 }
 
-// disturbed reports whether the evidence, which gives right, says otherwise of awards
-// that stand: one of them is not in its place, or somebody who was not announced for
-// it, held or given, joins it there.
+// disturbed reports whether right, the places by the evidence alone, contradicts awards
+// that stand: one of them is not in its place, or somebody shares that place who was
+// never announced for it, neither as held nor as given.
 func (c Contest) disturbed(fixed []Entry, right []Placement, st *Standing) bool {
 	for _, e := range fixed {
 		there := subjectsAt(right, e.Award.Place)
@@ -124,9 +125,9 @@ func (c Contest) disturbed(fixed []Entry, right []Placement, st *Standing) bool 
 	return false
 }
 
-// around gives the places that awards which stand leave to the claims of others, in
-// order, each subject once. Awards that share a place take as many places as they
-// are.
+// around places the claims of others around the awards that stand. These keep their
+// places; the places that they leave go to the other subjects in their order. Awards
+// that share a place take as many places as they are.
 func (c Contest) around(fixed []Entry, runs []*Run, draw Draw) []Placement {
 	taken, slots := map[string]bool{}, map[int]bool{}
 	var placed []Placement
@@ -152,13 +153,15 @@ func (c Contest) around(fixed []Entry, runs []*Run, draw Draw) []Placement {
 	return placed
 }
 
-// findings says who is denied by awards that stand against the evidence: should have
-// a place, and gets a worse one or none. Each place says it once for each subject, so
-// that awards which were given around those do not say it again when they are final
-// themselves. Who gets none at all is told so, once.
+// findings says who is denied something by awards that stand though the evidence says
+// otherwise: who should have a place, and gets a worse one or none. That is said once
+// for each place and subject; otherwise the awards that were placed around those would
+// say it again once they are final themselves. Who gets no place at all has a
+// compensation that says so, once.
 //
-// A finding names the awards that stand at the place, or where none does the first
-// that is not where the evidence puts it.
+// A finding is a correction that changes nothing. There is one for each award that
+// stands at the place, or, where none does, for the first that is not where the evidence
+// puts it.
 func (c Contest) findings(fixed []Entry, ch change, runs []*Run, draw Draw, st *Standing, m Moment) []Entry {
 	denied := map[int][]string{}
 	for _, p := range ch.right {
@@ -198,7 +201,8 @@ func (c Contest) findings(fixed []Entry, ch change, runs []*Run, draw Draw, st *
 	return entries
 }
 
-// causes returns the awards that deny a place; see findings.
+// causes returns the awards because of which somebody is denied a place: those that the
+// findings about it name.
 func (c Contest) causes(fixed []Entry, right []Placement, place int) []Entry {
 	var causes []Entry
 	for _, e := range fixed {
@@ -243,9 +247,9 @@ func placeIn(placed []Placement, subject string) int {
 	return 0
 }
 
-// wrong returns the awards that were given, may be changed, and are not as they are
-// now: another place or none, told apart otherwise, another prize, or somebody who
-// was not announced for the place shares it.
+// wrong returns the awards that were given, may still be changed, and do not agree with
+// the places now: the subject has another place, none, or another prize, it is tied and
+// was not or the other way, or somebody shares the place who was never announced for it.
 func (c Contest) wrong(ch change, fixed []Entry, st *Standing) []Entry {
 	var wrong []Entry
 	for _, e := range ch.was {
@@ -287,7 +291,7 @@ type giving struct {
 	draw    Draw
 	wrong   []Entry
 	order   []Placement
-	bound   Instant
+	bound   Instant // nothing that the cut does not hold can have happened before
 	regions []string
 	again   Again
 	waits   bool

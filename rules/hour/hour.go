@@ -35,10 +35,10 @@ type Now struct {
 	T    rules.Instant
 }
 
-// Row is a node's word: one row of its progress.
+// Row is one row of a node's progress: what it said of itself at one time.
 type Row struct {
 	Node      string
-	Published uint64 // running number; the highest is the node's word, whole
+	Published uint64 // running number; the row with the highest replaces all others as a whole
 	At        rules.Instant
 	Offset    uint64
 	Watermark rules.Instant
@@ -46,7 +46,9 @@ type Row struct {
 	Silent    []rules.SilentServer
 	Lost      []rules.Span
 	Void      []rules.Span
-	Life      string // of the engine under which it was counted; "": believed
+	// Life names the life of the engine in which the node counted its rows in the log. A
+	// power cut begins another life, since it may have taken rows. "": it is believed.
+	Life string
 }
 
 // Retirement says that a person retired a node that was at the offset.
@@ -61,7 +63,7 @@ type Retirement struct {
 type Progress struct {
 	Rows    []Row
 	Retired []Retirement
-	Lives   []string // of the engine that holds the log; empty: every row is believed
+	Lives   []string // the present lives of the engine that holds the log; empty: every row is believed
 }
 
 // Last is the highest recorded cut.
@@ -88,7 +90,7 @@ type Log interface {
 	Hole(node string, after, upTo uint64, skip []rules.Span) (rules.Span, bool, error)
 }
 
-// Config is the rhythm. The zero value of a field is its default.
+// Config is when cuts are due and who is waited for. The zero value of a field is its default.
 type Config struct {
 	Period  time.Duration // of an hour cut, aligned to 1970-01-01 UTC; default 1h
 	Delay   time.Duration // after the end of a period; default 2m; NoDelay is none

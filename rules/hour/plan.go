@@ -41,7 +41,7 @@ func (c Config) Next(now Now, last Last, progress Progress, log Log, closedAt ru
 	return Plan{Cut: cut, Warnings: p.warnings}, nil
 }
 
-// planner is a run's reading, with what follows from it.
+// planner is what a run has read, once, and what it plans from that.
 type planner struct {
 	Config
 	now      Now
@@ -171,10 +171,11 @@ func (p *planner) lines() ([]rules.NodeLine, error) {
 	return lines, nil
 }
 
-// line returns what a cut knows of a node: the last cut's line, whole, where that was
-// read from a later row; else the newest row, ended before the first hole. A row that
-// was counted under another life of the engine says nothing until it is counted anew:
-// the last line stays, and is excused with time like any other.
+// line returns what a cut knows of a node. That is the newest row, ended before the
+// first hole. It is the last cut's line as a whole where that was read from a later row:
+// another settler read the progress later than this run. And it is the last cut's line
+// where the newest row was counted in another life of the engine and has not been
+// counted anew: the line stays, and in time the node is excused like any other.
 func (p *planner) line(node string) (rules.NodeLine, bool, error) {
 	row, told := p.newest(node)
 	before := p.last.Cut.Line(node)
@@ -201,8 +202,8 @@ func (p *planner) line(node string) (rules.NodeLine, bool, error) {
 	return p.state(p.said(row, before, upTo), row), true, nil
 }
 
-// said returns the line that ends at the offset, with the watermarks of the newest row
-// that does not lie beyond it.
+// said returns the line that ends at upTo. Its watermarks are those of the newest row that
+// does not lie beyond that: a later row speaks for events that the line does not read.
 func (p *planner) said(row Row, before *rules.NodeLine, upTo uint64) rules.NodeLine {
 	word, found := row, row.Offset <= upTo
 	if !found {
@@ -219,7 +220,7 @@ func (p *planner) said(row Row, before *rules.NodeLine, upTo uint64) rules.NodeL
 	switch {
 	case found:
 		line.Watermark, line.Regions, line.Silent = word.Watermark, slices.Clone(orNone(word.Regions)), orNone(word.Silent)
-	case before != nil: // no row that is there speaks of so little
+	case before != nil: // every row that was read lies beyond the hole
 		line.Watermark, line.Regions, line.Silent, line.Others = before.Watermark, slices.Clone(before.Regions), before.Silent, before.Others
 	default:
 		line.Watermark, line.Others = rules.MinInstant, rules.MinInstant
@@ -255,7 +256,7 @@ func (p *planner) retired(row Row) bool {
 	return slices.ContainsFunc(p.progress.Retired, func(r Retirement) bool { return r.Node == row.Node && r.Offset >= row.Offset })
 }
 
-// newest returns the node's word.
+// newest returns the node's row with the highest number.
 func (p *planner) newest(node string) (Row, bool) {
 	var word Row
 	found := false
