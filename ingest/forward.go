@@ -30,8 +30,8 @@ const insertTries = 3
 // ErrHole says that the merged log lacks events whose segments are no longer in the spool.
 var ErrHole = errors.New("events are missing in the merged log and gone from the spool")
 
-// forward is what a node knows of what it has forwarded. It is only a saving: zero
-// makes the next Forward check everything again.
+// forward is what a node remembers of what it has forwarded, to save work: with the zero
+// value the next Forward checks everything again.
 type forward struct {
 	verified uint64        // every retained offset up to this was counted in the log
 	uptime   time.Duration // of the server, at the last Forward

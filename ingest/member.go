@@ -47,8 +47,8 @@ type reading struct {
 	until          rules.Instant
 }
 
-// lineSource makes events of lines; see sourceLog.next. The event's time and the
-// what its stamp leaves open are the source's; server and region are not yet set.
+// lineSource makes events of lines; see sourceLog.next. The source sets the
+// event's time and says what its stamp leaves open; server and region are not yet set.
 type lineSource interface {
 	next(line []byte) (e *rules.Event, openNs int64, kind string, err error)
 }

@@ -169,7 +169,7 @@ func (n *Node) Accept(ctx context.Context, b Batch) (Result, error) {
 	now := n.now()
 	result, records, beats := n.check(b, clock, now)
 	if err := n.lookupOld(ctx, b.Server, records, now); err != nil {
-		// Not an error of the batch: G1 goes before counting duplicates.
+		// The batch is taken all the same: losing no event goes before finding duplicates.
 		n.log.WarnContext(ctx, "duplicates not looked up", "server", b.Server, "err", err)
 	}
 	n.mu.Lock()
@@ -177,11 +177,11 @@ func (n *Node) Accept(ctx context.Context, b Batch) (Result, error) {
 	if n.spool == nil {
 		return Result{}, fmt.Errorf("accept: %w", spool.ErrClosed)
 	}
-	told := slices.Concat(records, beats)
-	for i := range told {
-		n.marks.order(&told[i].record)
+	reports := slices.Concat(records, beats)
+	for i := range reports {
+		n.marks.order(&reports[i].record)
 	}
-	records = told[:len(records)]
+	records = reports[:len(records)]
 	payloads := n.fresh(records, &result)
 	if _, err := n.spool.Append(payloads); err != nil {
 		return Result{}, fmt.Errorf("accept %d events of %s: %w", len(payloads), b.Server, err)
@@ -196,8 +196,8 @@ func (n *Node) Accept(ctx context.Context, b Batch) (Result, error) {
 		n.recent.add(records[i].exact)
 	}
 	// Only now: the watermark must not pass an event that is not in the spool.
-	for i := range told {
-		n.marks.told(&told[i].record, now)
+	for i := range reports {
+		n.marks.reported(&reports[i].record, now)
 	}
 	return result, nil
 }

@@ -383,7 +383,7 @@ func TestForwardedSegmentsGoAfterTheirRetention(t *testing.T) {
 	wantLogged(t, conn, 22, 22)
 }
 
-// The promise is the least that live servers told, clock error included, in all and by
+// The promise is the least that live servers reported, clock error included, in all and by
 // region; a silent one is named and no longer waited for; the node's own downtime is
 // nobody's silence; with none live it follows the clock; and it never falls.
 func TestWatermarkIsTheMinimumOverLiveServers(t *testing.T) {
@@ -439,7 +439,7 @@ func TestWatermarkIsTheMinimumOverLiveServers(t *testing.T) {
 	want("12:34:59", "eu 12:20:01;us 12:34:59;")
 }
 
-// What a server numbers after what it told begins no earlier, whatever the clocks say
+// What a server numbers after what it reported begins no earlier, whatever the clocks say
 // now; what it puts before is left as it is, and marked if it was declared complete.
 func TestOrderOfOneServer(t *testing.T) {
 	w, err := loadWatermarks(t.TempDir(), noon)
@@ -451,7 +451,7 @@ func TestOrderOfOneServer(t *testing.T) {
 		r.Server, r.Region, r.At, r.Seq, r.Instant = "s", "eu", rules.Instant(at), uint64(seq), rules.Instant(instant)
 		r.Exactly(int64(err))
 		w.order(&r)
-		w.told(&r, noon)
+		w.reported(&r, noon)
 		return r
 	}
 	if r := take(100, 1, 100, 5); r.Earliest != 95 || r.Latest != 105 || r.Backdated {
@@ -463,7 +463,7 @@ func TestOrderOfOneServer(t *testing.T) {
 	if r := take(50, 1, 50, 1); r.Earliest != 49 || r.Latest != 51 || !r.Backdated {
 		t.Errorf("%+v", r)
 	}
-	if r := take(110, 1, 110, 3); r.Earliest != 107 || r.Backdated { // before, but nothing was told of that time
+	if r := take(110, 1, 110, 3); r.Earliest != 107 || r.Backdated { // before, but nothing was reported of that time
 		t.Errorf("%+v", r)
 	}
 }

@@ -20,7 +20,7 @@ var (
 	selectHoles string
 )
 
-// NodeState is a node as its last word has it.
+// NodeState is a node as its newest row of progress has it.
 type NodeState struct {
 	Node      string               `json:"node"`
 	Offset    uint64               `json:"offset,string"`
@@ -71,8 +71,8 @@ func Nodes(ctx context.Context, conn driver.Conn) (nodes []NodeState, err error)
 	return nodes, nil
 }
 
-// holes returns the first ranges of offsets that arrivals lack, from the first that it
-// has on: what a retention has taken is no hole.
+// holes returns the first ranges of offsets that are missing in arrivals. It begins at the
+// first offset that is there: older rows were removed on purpose and are no hole.
 func holes(ctx context.Context, conn driver.Conn, s *NodeState) (spans []rules.Span, err error) {
 	rows, err := conn.Query(ctx, selectHoles, clickhouse.Named("node", s.Node), clickhouse.Named("last", s.Offset), clickhouse.Named("most", maxHoles))
 	if err != nil {

@@ -22,7 +22,7 @@ func insertSettings(ctx context.Context) context.Context {
 	}))
 }
 
-// word is a row of progress: what a node has said.
+// word is a row of the node's progress.
 type word struct {
 	published uint64 // 0: nothing
 	offset    uint64
@@ -77,8 +77,8 @@ func readMark(ns int64, regions, silent [][]any) (mark, error) {
 	return m, nil
 }
 
-// publish appends the node's next word. A settlement may read it from then on, so
-// everything up to its offset must be in the log.
+// publish appends the node's next row of progress. A settlement may read it from then on,
+// so everything up to its offset must be in the log.
 func (n *Node) publish(ctx context.Context, w word) error {
 	batch, err := n.conn.PrepareBatch(insertSettings(ctx), insertProgress)
 	if err != nil {

@@ -23,7 +23,7 @@ const maxServers = 100_000
 // taken for switched off.
 const forgetAfter = 96 // a day at the default of 15 minutes
 
-// report is what a server has told, heartbeats included.
+// report is how far a server has reported, heartbeats included.
 type report struct {
 	Region  string `json:"region"`
 	ToldNs  int64  `json:"told_ns"` // the greatest earliest end of any of it
@@ -32,10 +32,10 @@ type report struct {
 	HeardNs int64  `json:"heard_ns"` // when, by the node's clock
 }
 
-// watermarks is what a node has promised and may promise: that an event which gets a
-// later offset cannot have happened before, if its server is one that it waits for. A
-// restart continues with what was saved at the last Forward: a server that reported
-// since is at worst taken to be a little further behind than it is.
+// watermarks is what a node has promised and what it may promise. The promise is that no
+// event that gets a later offset happened before the watermark, of the servers that the
+// node waits for. After a restart it continues with what was saved at the last Forward:
+// a server that reported since then is at worst taken to be further behind than it is.
 type watermarks struct {
 	Servers  map[string]report `json:"servers"`
 	Imported map[string]int64  `json:"imported"` // by region, the greatest earliest end of an import, or what was said to be complete
@@ -53,10 +53,11 @@ type mark struct {
 	silent  []rules.SilentServer // by server
 }
 
-// order makes the record agree with what its server told before: an event that the
-// server numbers after that begins no earlier, for its own order is evidence, and a new
-// estimate of its clock cannot take a promise back. One that it puts before what it
-// told is backdated, and otherwise as it is.
+// order makes the record agree with what its server has reported before. An event that
+// the server itself puts after all of that cannot have happened before it: its earliest
+// end is raised, so that a new estimate of the server's clock cannot break a promise. An
+// event that the server puts before something it reported stays as it is, and is marked
+// backdated if it can have happened before the instant up to which the server reported.
 func (w *watermarks) order(r *record) {
 	said, known := w.Servers[r.Server]
 	if !known {
@@ -70,8 +71,8 @@ func (w *watermarks) order(r *record) {
 	r.Latest = max(r.Latest, r.Earliest)
 }
 
-// told takes down what a server has told of.
-func (w *watermarks) told(r *record, now time.Time) {
+// reported notes that a server has reported the record.
+func (w *watermarks) reported(r *record, now time.Time) {
 	said, known := w.Servers[r.Server]
 	if !known && len(w.Servers) >= maxServers {
 		return // its events count all the same; only the watermark does not wait for it
@@ -87,7 +88,7 @@ func (w *watermarks) told(r *record, now time.Time) {
 	w.Servers[r.Server] = said
 }
 
-// imported takes down that a region's import is complete up to an instant.
+// imported notes that a region's import is complete up to an instant.
 func (w *watermarks) imported(region string, upTo rules.Instant) {
 	if upTo > 0 {
 		w.Imported[region] = max(w.Imported[region], int64(upTo))
@@ -97,10 +98,11 @@ func (w *watermarks) imported(region string, upTo rules.Instant) {
 // known reports whether there is anything to promise.
 func (w *watermarks) known() bool { return len(w.Servers)+len(w.Imported) > 0 }
 
-// at returns the promise at now: the least of what live servers told, or where none is
-// live, what all have had time to tell; of a node that only imports, what it imported.
-// Nothing beyond now is promised. A server is live if it was heard within silence, the
-// node's own downtime aside: that is nobody's silence.
+// at returns the promise at now. It is the least instant up to which a live server has
+// reported. Where no server is live it is silence before now: each had that long to
+// report. Of a node that only imports it is the end of what it imported. It is never
+// after now. A server is live if it was heard within silence; the time in which the node
+// itself was down does not count.
 func (w *watermarks) at(now time.Time, silence time.Duration) mark {
 	nowNs := now.UnixNano()
 	m := mark{silent: []rules.SilentServer{}, regions: []rules.RegionMark{}}
@@ -146,7 +148,8 @@ func (w *watermarks) at(now time.Time, silence time.Duration) mark {
 	return m
 }
 
-// orSilent is what is promised where no server is live: all have had their time.
+// orSilent returns least, or where no server is live, and least is therefore the greatest
+// number, the instant silence before now.
 func orSilent(least, nowNs int64, silence time.Duration) int64 {
 	if least == math.MaxInt64 {
 		return nowNs - int64(silence)
