@@ -44,7 +44,7 @@ func check(e *rules.Entry) error {
 // the entries selected; rulesets are for titles, and may be missing.
 func build(cuts []rules.Cut, entries []rules.Entry, rulesets []*rules.Ruleset, b bounds) ([]Report, error) {
 	f := &fold{
-		bounds: b, held: map[contest]map[rules.Identity]*rules.Entry{},
+		bounds: b, held: map[rules.ContestID]map[rules.Identity]*rules.Entry{},
 		cutOf: map[string]uint64{}, correctedBy: map[string]string{},
 		rules: rulesByID(rulesets),
 	}
@@ -96,22 +96,16 @@ func rulesByID(rulesets []*rules.Ruleset) map[string]*rules.Rule {
 	return byID
 }
 
-// contest names what is decided together.
-type contest struct {
-	rule, scope string
-	window      rules.Window
+// contestOf returns the contest that an entry is about.
+func contestOf(e *rules.Entry) rules.ContestID { return contestID(e.Rule, string(e.Scope), e.Window) }
+
+func contestID(rule, scope string, window rules.Window) rules.ContestID {
+	return rules.ContestID{Rule: rule, Scope: rules.Scope(scope), Window: window}
 }
 
-func contestOf(e *rules.Entry) contest { return contest{e.Rule, string(e.Scope), e.Window} }
-
-// compare orders contests by rule, window, scope.
-func (c contest) compare(o contest) int {
-	return cmp.Or(cmp.Compare(c.rule, o.rule), cmp.Compare(c.window.Opens, o.window.Opens),
-		cmp.Compare(c.window.Closes, o.window.Closes), cmp.Compare(c.scope, o.scope))
-}
-
+// placed names an award: its contest, place and subject.
 type placed struct {
-	contest
+	rules.ContestID
 	place   int
 	subject string
 }
@@ -119,7 +113,7 @@ type placed struct {
 // fold collects the entries of a report.
 type fold struct {
 	bounds
-	held        map[contest]map[rules.Identity]*rules.Entry // of limited sales: who holds a unit, over all cuts
+	held        map[rules.ContestID]map[rules.Identity]*rules.Entry // of limited sales: who holds a unit, over all cuts
 	cutOf       map[string]uint64
 	correctedBy map[string]string
 	rules       map[string]*rules.Rule
@@ -133,8 +127,8 @@ type part struct {
 	report  Report
 	started bool
 	awards  map[placed]*rules.Entry
-	boards  map[contest]*rules.Entry
-	touched map[contest]map[rules.Identity]*rules.Entry
+	boards  map[rules.ContestID]*rules.Entry
+	touched map[rules.ContestID]map[rules.Identity]*rules.Entry
 }
 
 // sell follows who holds a unit of a limited sale.
@@ -149,7 +143,7 @@ func (f *fold) sell(e *rules.Entry) {
 	put(f.held, contestOf(e), e.Allocation.Attempt, e)
 }
 
-func put(m map[contest]map[rules.Identity]*rules.Entry, c contest, id rules.Identity, e *rules.Entry) {
+func put(m map[rules.ContestID]map[rules.Identity]*rules.Entry, c rules.ContestID, id rules.Identity, e *rules.Entry) {
 	if m[c] == nil {
 		m[c] = map[rules.Identity]*rules.Entry{}
 	}
@@ -160,8 +154,8 @@ func put(m map[contest]map[rules.Identity]*rules.Entry, c contest, id rules.Iden
 func (f *fold) take(e *rules.Entry) {
 	if !f.started {
 		f.part = part{
-			started: true, awards: map[placed]*rules.Entry{}, boards: map[contest]*rules.Entry{},
-			touched: map[contest]map[rules.Identity]*rules.Entry{},
+			started: true, awards: map[placed]*rules.Entry{}, boards: map[rules.ContestID]*rules.Entry{},
+			touched: map[rules.ContestID]map[rules.Identity]*rules.Entry{},
 			report:  Empty(),
 		}
 		f.report.Cut = &Cut{From: e.Cut}
@@ -212,8 +206,8 @@ func (f *fold) withdraw(e *rules.Entry) {
 	if a, ok := f.awards[k]; ok && a.ID == e.Correction.Corrects {
 		delete(f.awards, k)
 	}
-	if b, ok := f.boards[k.contest]; ok && b.ID == e.Correction.Corrects {
-		delete(f.boards, k.contest)
+	if b, ok := f.boards[k.ContestID]; ok && b.ID == e.Correction.Corrects {
+		delete(f.boards, k.ContestID)
 	}
 }
 
@@ -229,14 +223,14 @@ func (f *fold) finish(cut *rules.Cut) Report {
 	r.Conflicts = append(r.Conflicts, f.conflicts...)
 	r.cutOf, r.rules = f.cutOf, f.rules
 	for _, k := range slices.SortedFunc(maps.Keys(f.awards), func(a, b placed) int {
-		return cmp.Or(a.compare(b.contest), cmp.Compare(a.place, b.place), cmp.Compare(a.subject, b.subject))
+		return cmp.Or(a.Compare(b.ContestID), cmp.Compare(a.place, b.place), cmp.Compare(a.subject, b.subject))
 	}) {
 		r.Awards = append(r.Awards, f.award(f.awards[k], cut))
 	}
-	for _, c := range slices.SortedFunc(maps.Keys(f.boards), contest.compare) {
+	for _, c := range slices.SortedFunc(maps.Keys(f.boards), rules.ContestID.Compare) {
 		r.Leaderboards = append(r.Leaderboards, f.board(f.boards[c], cut))
 	}
-	for _, c := range slices.SortedFunc(maps.Keys(f.touched), contest.compare) {
+	for _, c := range slices.SortedFunc(maps.Keys(f.touched), rules.ContestID.Compare) {
 		r.Sales = append(r.Sales, saleOf(c, f.touched[c], f.held[c]))
 	}
 	f.part = part{}
@@ -269,11 +263,11 @@ func (f *fold) award(e *rules.Entry, cut *rules.Cut) Award {
 func (f *fold) board(e *rules.Entry, cut *rules.Cut) Leaderboard {
 	b := Leaderboard{
 		Rule: e.Rule, Scope: string(e.Scope), Window: e.Window, Lacking: e.Board.Lacking, Refines: Text(e.Board.Refines), State: state(rules.Provisional, e.Board.FinalAt, cut),
-		Outcome: e.ID, Corrects: Text(e.Board.Corrects), Standings: []Standings{},
+		Outcome: e.ID, Corrects: Text(e.Board.Corrects), Standings: []Line{},
 		CorrectedBy: Text(f.correctedBy[e.ID]), FinalAt: e.Board.FinalAt,
 	}
 	for _, l := range e.Board.Lines {
-		b.Standings = append(b.Standings, Standings{
+		b.Standings = append(b.Standings, Line{
 			Place: l.Place, Subject: l.Subject, Score: l.Score, Reached: l.Reached, Earliest: l.Earliest, Latest: l.Latest,
 			UncertaintyNs: int64(l.Latest-l.Earliest) / 2, Tied: l.Tied, Prize: Text(l.Prize),
 		})

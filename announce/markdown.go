@@ -6,6 +6,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"photofinish/rules"
 )
 
 // WriteMarkdown writes the reports one after the other as Markdown with tables.
@@ -116,9 +118,9 @@ func mapped[T any](texts []T, f func(T) string) []string {
 }
 
 // contest writes the heading of a contest and what it is about.
-func (m *markdown) contest(r *Report, c contest) {
-	m.paragraph("### %s", name(r.title(c.rule)))
-	m.paragraph("%s · %s · %s", name(c.rule), name(scopeText(c.scope)), windowText(c.window))
+func (m *markdown) contest(r *Report, c rules.ContestID) {
+	m.paragraph("### %s", name(r.title(c.Rule)))
+	m.paragraph("%s · %s · %s", name(c.Rule), name(scopeText(string(c.Scope))), windowText(c.Window))
 }
 
 func (m *markdown) awards(r *Report) {
@@ -216,7 +218,7 @@ func (m *markdown) boards(r *Report) {
 			m.omitted(len(r.Leaderboards)-i, "leaderboards")
 			break
 		}
-		m.contest(r, contest{b.Rule, b.Scope, b.Window})
+		m.contest(r, contestID(b.Rule, b.Scope, b.Window))
 		m.paragraph("%s · outcome %s", m.state(string(b.State), ""), m.outcome(r, b.Outcome, b.Corrects, b.CorrectedBy))
 		m.table("Place", "Who", "Score", "Reached (UTC)", "Prize")
 		for i, s := range b.Standings {
@@ -244,7 +246,7 @@ func (m *markdown) sales(r *Report) {
 			m.omitted(len(r.Sales)-i, "sales")
 			break
 		}
-		m.contest(r, contest{s.Rule, s.Scope, s.Window})
+		m.contest(r, contestID(s.Rule, s.Scope, s.Window))
 		m.paragraph("%s · %s · %s", name(s.Item), name(priceText(s)), soldText(s))
 		m.table("Who", "When (UTC)", "Units", "State")
 		attempts, omitted := s.shown()

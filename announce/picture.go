@@ -94,21 +94,21 @@ func (r *Report) picture(awards []Award) (Picture, bool) {
 	if !Close(awards) {
 		return Picture{}, false
 	}
-	c := contest{awards[0].Rule, awards[0].Scope, awards[0].Window}
+	c := contestID(awards[0].Rule, awards[0].Scope, awards[0].Window)
 	row := lineUp(awards)
 	more := max(0, len(row)-maxRunners)
 	d := drawing{
-		title:   shown(r.title(c.rule), 50),
+		title:   shown(r.title(c.Rule), 50),
 		row:     row[:len(row)-more],
 		more:    more,
-		caption: shown(c.rule, 40) + " · " + shown(scopeText(c.scope), 30) + " · " + windowText(c.window),
+		caption: shown(c.Rule, 40) + " · " + shown(scopeText(string(c.Scope)), 30) + " · " + windowText(c.Window),
 	}
 	d.verdict = verdict(d.row)
 	inner := d.draw()
 	sum := sha256.Sum256([]byte(inner))
 	id := hex.EncodeToString(sum[:6])
 	p := Picture{
-		Name: "photo-finish-" + fileText(c.rule) + "-" + id + ".svg",
+		Name: "photo-finish-" + fileText(c.Rule) + "-" + id + ".svg",
 		Alt:  d.title + ": " + d.verdict,
 	}
 	p.inline = d.wrap("pf-"+id, "", inner)

@@ -107,15 +107,15 @@ type Leaderboard struct {
 	State       rules.AwardState `json:"state"` // Provisional or Final
 	Outcome     string           `json:"outcome"`
 	Corrects    Text             `json:"corrects"`
-	Standings   []Standings      `json:"standings"`
+	Standings   []Line           `json:"standings"`
 	CorrectedBy Text             `json:"corrected_by"`
 	FinalAt     rules.Instant    `json:"final_at"`
 	Lacking     []rules.Lag      `json:"lacking,omitempty"` // who was no longer waited for when it closed
 	Refines     Text             `json:"refines"`
 }
 
-// Standings is one line of a leaderboard.
-type Standings struct {
+// Line is one line of a leaderboard.
+type Line struct {
 	Place   int           `json:"place"`
 	Subject string        `json:"subject"`
 	Score   rules.Amount  `json:"score"`

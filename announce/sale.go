@@ -10,12 +10,12 @@ import (
 
 // saleOf returns a sale from the purchase attempts that the report's cuts decided, the last
 // entry of each, and of a limited sale from all that hold a unit now.
-func saleOf(c contest, decided, held map[rules.Identity]*rules.Entry) Sale {
+func saleOf(c rules.ContestID, decided, held map[rules.Identity]*rules.Entry) Sale {
 	unserved := queue(decided, func(a *rules.Allocation) bool { return a.State != rules.Reserved })
 	holders := queue(decided, func(a *rules.Allocation) bool { return a.State == rules.Reserved })
 	newest := slices.MaxFunc(append(slices.Clone(unserved), holders...), compareEntries)
 	terms := newest.Allocation
-	s := Sale{Rule: c.rule, Scope: c.scope, Window: c.window, Attempts: []PurchaseAttempt{}, Item: terms.Item, Seed: terms.Seed}
+	s := Sale{Rule: c.Rule, Scope: string(c.Scope), Window: c.Window, Attempts: []PurchaseAttempt{}, Item: terms.Item, Seed: terms.Seed}
 	if terms.Price.Amount != 0 {
 		s.Price = &rules.Money{Amount: terms.Price.Amount, Currency: terms.Price.Currency}
 	}

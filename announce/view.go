@@ -28,14 +28,14 @@ type contestView struct {
 	Picture *Picture // nil: it was not close
 }
 
-func (v *contestView) contest() contest { return contest{v.Rule, v.Scope, v.Window} }
+func (v *contestView) contest() rules.ContestID { return contestID(v.Rule, v.Scope, v.Window) }
 
 // contests returns the awards of the report, one contest after the other. Those of
 // an achievement, which has no places, are by instant.
 func (r *Report) contests() []contestView {
 	var views []contestView
 	for _, a := range r.Awards {
-		if last := len(views) - 1; last < 0 || views[last].contest() != (contest{a.Rule, a.Scope, a.Window}) {
+		if last := len(views) - 1; last < 0 || views[last].contest() != contestID(a.Rule, a.Scope, a.Window) {
 			views = append(views, contestView{Rule: a.Rule, Scope: a.Scope, Window: a.Window})
 		}
 		v := &views[len(views)-1]
