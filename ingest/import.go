@@ -83,7 +83,7 @@ func (n *Node) importAll(ctx context.Context, o ImportOptions) (Summary, error) 
 	}
 	defer stage.Abort()
 	im := &importing{
-		node: n, rd: rd, stage: stage, tally: newTally(),
+		node: n, rd: rd, stage: stage, lineCounts: newLineCounts(),
 		seen: map[key]struct{}{}, files: map[string]baseName{},
 		progress: Progress{TotalBytes: bytes}, report: o.Progress,
 	}
@@ -119,7 +119,7 @@ func (n *Node) reading(o ImportOptions) (*reading, error) {
 
 // importing is one import under way.
 type importing struct {
-	tally
+	lineCounts
 
 	node     *Node
 	rd       *reading
@@ -231,7 +231,7 @@ func (im *importing) take(ctx context.Context, u unpacked) error {
 		if err := im.clash(m); err != nil {
 			return err
 		}
-		im.add(m.tally)
+		im.add(m.lineCounts)
 		im.summary.Files++
 		im.summary.Lines += m.lines
 		im.summary.Heartbeats += m.heartbeats

@@ -24,7 +24,7 @@ type found struct {
 
 // member is what was read of one file.
 type member struct {
-	tally
+	lineCounts
 
 	base       string // without the endings of its packing
 	where      string // as messages name it
@@ -58,7 +58,7 @@ var errNoLog = errors.New("not one of its lines is a stamped log line, such as L
 
 // read reads one member to its end.
 func (rd *reading) read(where, base string, format Format, in io.Reader) (*member, error) {
-	m := &member{tally: newTally(), where: where, base: base}
+	m := &member{lineCounts: newLineCounts(), where: where, base: base}
 	hash := sha256.New()
 	in = io.TeeReader(in, hash)
 	var err error

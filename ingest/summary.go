@@ -45,22 +45,22 @@ type Skipped struct {
 // after is "other".
 const maxKinds = 200
 
-// tally is what one member adds to the counts of the summary.
-type tally struct {
+// lineCounts is what one member adds to the counts of the summary.
+type lineCounts struct {
 	refused map[string]Refused
 	skipped map[string]int
 }
 
-func newTally() tally { return tally{map[string]Refused{}, map[string]int{}} }
+func newLineCounts() lineCounts { return lineCounts{map[string]Refused{}, map[string]int{}} }
 
-func (t *tally) skip(kind string, count int) {
+func (t *lineCounts) skip(kind string, count int) {
 	if _, ok := t.skipped[kind]; !ok && len(t.skipped) >= maxKinds {
 		kind = "other"
 	}
 	t.skipped[kind] += count
 }
 
-func (t *tally) refuse(r Refused) {
+func (t *lineCounts) refuse(r Refused) {
 	if _, ok := t.refused[r.Reason]; !ok && len(t.refused) >= maxKinds {
 		r.Reason = "other"
 	}
@@ -70,7 +70,7 @@ func (t *tally) refuse(r Refused) {
 	t.refused[r.Reason] = r
 }
 
-func (t *tally) add(o tally) {
+func (t *lineCounts) add(o lineCounts) {
 	for _, reason := range slices.Sorted(maps.Keys(o.refused)) {
 		t.refuse(o.refused[reason])
 	}
@@ -80,7 +80,7 @@ func (t *tally) add(o tally) {
 }
 
 // lists returns the counts as the summary shows them.
-func (t *tally) lists() ([]Refused, []Skipped) {
+func (t *lineCounts) lists() ([]Refused, []Skipped) {
 	refused := slices.AppendSeq(make([]Refused, 0, len(t.refused)), maps.Values(t.refused))
 	slices.SortFunc(refused, func(a, b Refused) int { return cmp.Compare(a.Reason, b.Reason) })
 	skipped := make([]Skipped, 0, len(t.skipped))
