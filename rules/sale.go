@@ -16,59 +16,59 @@ const (
 	Declined AllocationState = "declined" // refused, with the reason in words; it stays so
 )
 
-// waiting is a purchase attempt in the line of a sale.
+// waiting is a purchase attempt in the queue of a sale.
 type waiting struct {
 	*Record
 	Placement
 }
 
-// line returns the attempts in the order in which they are served. By arrival that
+// queued returns the attempts in the order in which they are served. By arrival that
 // is the order of claims to one event each: the clocks' intervals and each server's
-// own order decide, and what they leave open the rule's tie; `earliest` is by point
-// estimate, then player. By lottery every player draws one lot, however often they
-// ask. Where nothing is limited the order only has to be the same every time.
-func (r *Rule) line(attempts []Record, draw Draw) []waiting {
-	line := make([]waiting, len(attempts))
+// own order decide, and where they leave it open the rule's tie does; TieEarliest goes
+// by point estimate, then player. By lottery every player draws one lot, however often
+// they ask. Where nothing is limited the order only has to be the same every time.
+func (r *Rule) queued(attempts []Record, draw Draw) []waiting {
+	queue := make([]waiting, len(attempts))
 	for i := range attempts {
-		line[i].Record = &attempts[i]
-		line[i].Until = attempts[i].Latest
+		queue[i].Record = &attempts[i]
+		queue[i].Until = attempts[i].Latest
 	}
 	if r.Queue != QueueLottery && r.Stock > 0 {
-		return r.arrivals(line, draw)
+		return r.arrivals(queue, draw)
 	}
 	lots := map[string]string{}
-	for _, w := range line {
+	for _, w := range queue {
 		if _, drawn := lots[w.Player]; !drawn && r.Queue == QueueLottery {
 			lots[w.Player] = string(draw.lot(1, w.Player))
 		}
 	}
-	slices.SortFunc(line, func(a, b waiting) int {
+	slices.SortFunc(queue, func(a, b waiting) int {
 		return cmp.Or(cmp.Compare(lots[a.Player], lots[b.Player]), cmp.Compare(a.Instant, b.Instant), comparePosition(a.Record, b.Record))
 	})
-	for i := range line {
-		line[i].Drawn = r.Queue == QueueLottery
+	for i := range queue {
+		queue[i].Drawn = r.Queue == QueueLottery
 	}
-	return line
+	return queue
 }
 
 // arrivals orders attempts as claims.
-func (r *Rule) arrivals(line []waiting, draw Draw) []waiting {
-	runs := make([]*Run, len(line))
-	attempts := make(map[*Run]*Record, len(line))
-	for i, w := range line {
-		runs[i] = w.attempt()
+func (r *Rule) arrivals(queue []waiting, draw Draw) []waiting {
+	runs := make([]*Run, len(queue))
+	attempts := make(map[*Run]*Record, len(queue))
+	for i, w := range queue {
+		runs[i] = w.asRun()
 		attempts[runs[i]] = w.Record
 	}
 	tie := cmp.Or(r.Tie, TieEarliest)
 	for i, p := range Place(runs, Whole(1), len(runs), tie, draw) {
-		line[i] = waiting{attempts[p.Run], p}
+		queue[i] = waiting{attempts[p.Run], p}
 	}
-	return line
+	return queue
 }
 
-// attempt returns the attempt as a claim to one event. Its subject makes it one of
-// its own, by player first.
-func (w waiting) attempt() *Run {
+// asRun returns the attempt as a claim that one event makes. Each attempt is a subject of
+// its own, named so that attempts sort by player first.
+func (w waiting) asRun() *Run {
 	rec := w.Record
 	return &Run{
 		Claim: Claim{

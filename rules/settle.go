@@ -38,7 +38,7 @@ type Decision struct {
 	// Again says that the next cut, at once, has more to decide.
 	Again Again
 	// Waits says that the next hour or late cut must look at the contest even if nothing
-	// new comes: an award is held, a board is not closed, an attempt waits in line.
+	// new comes: an award is held, a board is not closed, an attempt waits in the queue.
 	Waits bool
 	// Line are the players with an attempt that waits, sorted. Of a lottery that is not
 	// drawn yet there are none: everybody waits.

@@ -6,9 +6,9 @@ import (
 	"strconv"
 )
 
-// settleSale serves the line from its front: an attempt that nothing earlier can come
-// before any more, or whose hold is over, or for which nothing is left, which waiting
-// cannot better. The first that waits stops those behind it. A lottery is drawn when
+// settleSale serves the queue from its front. An attempt is served once nothing that still
+// comes can be before it, once its hold is over, or when nothing is left, since waiting
+// cannot better that. The first that has to wait stops those behind it. A lottery is drawn when
 // its window is over and nobody is waited for, at most Hold after its end.
 //
 //	attempt ──▶ reserved   a unit is kept; nothing is charged or delivered yet
@@ -16,7 +16,7 @@ import (
 //	        ├─▶ sold_out   the stock was gone
 //	        └─▶ declined   one player may have only so many, or it came too late
 //
-// Who was told no is told nothing else ever after. Later evidence moves a reserved
+// Who was refused, sold out or declined, stays so for ever. Later evidence moves a reserved
 // unit to whoever came first (Transfer) as long as the attempt that has it is not
 // final; under Keep what was reserved stays and only the rest of the stock is served.
 // Either way the stock is never exceeded.
@@ -39,7 +39,7 @@ func (c Contest) settleSale(ev Evidence, st *Standing, m Moment) Decision {
 		return d
 	}
 	serving := true
-	for _, w := range c.Rule.line(s.inLine(attempts), s.draw) {
+	for _, w := range c.Rule.queued(s.unanswered(attempts), s.draw) {
 		old, known := st.allocations[w.Identity()]
 		if !known {
 			if w.Drawn && !st.committed(1) {
@@ -173,17 +173,17 @@ func (s *selling) standing(attempts []Record) []Entry {
 	return entries
 }
 
-// inLine returns the attempts that stand in line: those that have not been told no,
-// and have no unit that stays.
-func (s *selling) inLine(attempts []Record) []Record {
-	var line []Record
+// unanswered returns the attempts that stand in the queue: those that were not refused,
+// and have no unit that stays with them.
+func (s *selling) unanswered(attempts []Record) []Record {
+	var queue []Record
 	for i := range attempts {
 		old, known := s.st.allocations[attempts[i].Identity()]
 		if !known || old.Allocation.State == Reserved && !s.stays(old.Allocation) {
-			line = append(line, attempts[i])
+			queue = append(queue, attempts[i])
 		}
 	}
-	return line
+	return queue
 }
 
 // drawing reports whether a lottery is due.
