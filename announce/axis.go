@@ -15,8 +15,8 @@ type axis struct {
 	lo, hi rules.Instant
 }
 
-// closeUp is how many times the first two a later finish may lie away before it
-// is drawn beyond the edge instead of squeezing the rest together.
+// closeUp bounds what the axis holds, in widths of the first two finishes: a later finish
+// farther away than that is drawn at the edge, so that it does not squeeze these together.
 const closeUp = 6
 
 // newAxis returns the axis for the claims. It holds the first two with their whole

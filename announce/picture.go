@@ -12,8 +12,8 @@ import (
 	"photofinish/rules"
 )
 
-// A finish is close, and gets a picture, if the first two are at most this far
-// apart, or at most so many times as far as the clocks can be wrong.
+// A finish is close, and gets a picture, if the gap between the first two is at most
+// closeGapNs, or at most closeErrors times the larger of their uncertainties.
 const (
 	closeGapNs  = 60 * 1e9
 	closeErrors = 10

@@ -151,7 +151,7 @@ type Sale struct {
 // The limits of a sale's attempts in a report. The holders of a limited sale are
 // all shown: they are at most its stock.
 const (
-	MaxUnserved      = 1_000  // that got none
+	MaxUnserved      = 1_000  // that got no unit
 	MaxUnlimitedHeld = 10_000 // that hold a unit of an unlimited sale
 )
 

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// relation says what told two finishes apart that stand next to each other.
+// relation says what separates two finishes that stand next to each other.
 type relation int
 
 const (
 	apart   relation = iota // their intervals do not meet
-	tied                    // nothing certain did
-	ordered                 // their intervals meet, but one server saw both
+	tied                    // nothing certain
+	ordered                 // their intervals meet, but one server saw both and has an order
 )
 
 // between returns what the ledger says of two neighbours in a picture.

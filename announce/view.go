@@ -321,8 +321,8 @@ type changePart struct {
 	What string
 }
 
-// changes says what a correction means for whom. Of a board, whose lines say it, it says
-// nothing.
+// changes says what a correction means for whom. It is empty for a board: the lines of the
+// new board show it.
 func (c Correction) changes() []changePart {
 	var parts []changePart
 	if c.Subject == "" {
