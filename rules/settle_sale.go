@@ -83,7 +83,7 @@ func (c Contest) tooLate(attempts []Record, st *Standing, m Moment) (entries []E
 // TooLate reports whether an event that is new in the moment's cut and counts in the
 // contest changes nothing there any more, though it would add something. A purchase
 // counts until its own instant and the rule's time for corrections, window or not; one
-// that was there in time may wait in line for longer than that.
+// that was there in time may wait in the queue for longer than that.
 func (c Contest) TooLate(rec *Record, st *Standing, m Moment) bool {
 	if c.Rule.Kind == Sale {
 		return m.final(rec.Instant.Add(c.Rule.Correct)) && !m.known(rec)

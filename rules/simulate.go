@@ -100,8 +100,7 @@ type arrival struct {
 }
 
 // arrivals returns the rows that the last of the cuts holds, each (node, offset) once,
-// by identity, then in the order in which they came: by cut, node and offset. Rows of
-// one cut that say the same of one identity stand by how well they know the time.
+// by identity, then in the order in which they came: by cut, node and offset.
 func arrivals(log []Record, cuts []Cut) []arrival {
 	var rows []arrival
 	for i := range log {

@@ -118,7 +118,7 @@ func placeWords(place int) string {
 	return fmt.Sprintf(", place %d", place)
 }
 
-// effect says what an entry does for somebody; the empty item is nothing but fame.
+// effect says what an entry gives or takes; an entry without an item has no prize.
 func (w *wording) effect(e *rules.Entry, item string) string {
 	if item == "" {
 		item = "no prize"
