@@ -39,7 +39,7 @@ func (c Contest) settleSale(ev Evidence, st *Standing, m Moment) Decision {
 		return d
 	}
 	serving := true
-	for _, w := range c.Rule.queued(s.unanswered(attempts), s.draw) {
+	for _, w := range c.Rule.queued(s.inQueue(attempts), s.draw) {
 		old, known := st.allocations[w.Identity()]
 		if !known {
 			if w.Drawn && !st.committed(1) {
@@ -173,9 +173,9 @@ func (s *selling) standing(attempts []Record) []Entry {
 	return entries
 }
 
-// unanswered returns the attempts that stand in the queue: those that were not refused,
+// inQueue returns the attempts that stand in the queue: those that were not refused,
 // and have no unit that stays with them.
-func (s *selling) unanswered(attempts []Record) []Record {
+func (s *selling) inQueue(attempts []Record) []Record {
 	var queue []Record
 	for i := range attempts {
 		old, known := s.st.allocations[attempts[i].Identity()]
