@@ -50,6 +50,9 @@ func (s *Settler) use(ctx context.Context, set *rules.Ruleset) error {
 	if err := s.restore(ctx, set); err != nil {
 		return err
 	}
+	if err := s.evidence.Start(ctx, set, &st.last, st.end.Rules); err != nil {
+		return err
+	}
 	changed := set.Digest != st.last.Ruleset
 	known, err := s.evidence.Contests(ctx, set, &st.last, changed || st.end.Again == rules.AgainRest)
 	if err != nil {
@@ -84,6 +87,9 @@ const forgets = 30 * time.Second
 // anew, where they are not known. Nothing that is there changes.
 func (s *Settler) restore(ctx context.Context, set *rules.Ruleset) error {
 	st := s.state
+	if s.cfg.Store != nil && s.cfg.Store.Intact() {
+		return nil
+	}
 	before, err := s.ledger.Before(ctx, &st.last, forgets)
 	if err != nil {
 		return err
@@ -92,7 +98,7 @@ func (s *Settler) restore(ctx context.Context, set *rules.Ruleset) error {
 	if err != nil {
 		return err
 	}
-	if err := s.evidence.Resume(ctx, set, &before, &st.last, conflicts, st.end.Rules); err != nil {
+	if err := s.evidence.Restore(ctx, set, &before, &st.last, conflicts, st.end.Rules); err != nil {
 		return err
 	}
 	touched, err := s.evidence.Touched(ctx, set, &st.last)
@@ -106,7 +112,11 @@ func (s *Settler) restore(ctx context.Context, set *rules.Ruleset) error {
 		}
 		k.due, k.since = true, st.last.Number
 	}
-	return nil
+	if s.cfg.Store == nil {
+		return nil
+	}
+	// A crash here leaves some of it written: the next start writes it again.
+	return s.cfg.Store.Restored()
 }
 
 // known returns a contest with its standing, which is read where the state no longer

@@ -211,6 +211,46 @@ func TestRecordedCutLacksRows(t *testing.T) {
 	}
 }
 
+// store is one of which a power cut took something, or did not.
+type store struct {
+	intact   bool
+	restored int
+}
+
+func (s *store) Intact() bool { return s.intact }
+
+func (s *store) Restored() error {
+	s.intact = true
+	s.restored++
+	return nil
+}
+
+// A start restores what may have been lost, and says so; where nothing was lost it does
+// not take in again what is settled.
+func TestStartRestores(t *testing.T) {
+	inputs, _, through := days(t)
+	w := newWorld(t, clickhousetest.New(t))
+	w.importLogs("a", inputs...)
+	st := &store{intact: true}
+	cfg := every(24 * time.Hour)
+	cfg.Store = st
+	const day = rules.Instant(24 * time.Hour)
+	w.run(cfg, through-3*day)
+	for n := range 3 {
+		execAll(t, w.conn, "TRUNCATE TABLE touches")
+		st.intact, st.restored = n != 1, 0
+		last := w.run(cfg, through-day*rules.Instant(2-n)).First - 1
+		var again uint64
+		if err := w.conn.QueryRow(context.Background(), fmt.Sprint("SELECT count() FROM touches WHERE cut = ", last)).Scan(&again); err != nil {
+			t.Fatal(err)
+		}
+		if restored := again > 0; restored != (n == 1) || st.restored > 0 != restored {
+			t.Errorf("run %d wrote %d touches of the settled cut %d, and said so %d times", n+1, again, last, st.restored)
+		}
+	}
+	w.verify()
+}
+
 const (
 	killDir  = "PHOTOFINISH_TEST_SETTLE_DIR"
 	killStep = "PHOTOFINISH_TEST_SETTLE_STEP"

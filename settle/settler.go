@@ -21,11 +21,22 @@ import (
 type Config struct {
 	// Hour is the rhythm of the settlement.
 	Hour hour.Config
+	// Store knows whether a power cut can have taken what was written. Nil: it can have.
+	Store Store
 	// Each, if set, is told of every cut once it is settled.
 	Each func(rules.Cut, []rules.Entry)
 	// Stop is for tests: an error it returns for a step ends the run right there,
 	// as a crash would.
 	Stop func(Step) error
+}
+
+// Store is where the tables are.
+type Store interface {
+	// Intact reports whether nothing can have been lost that was acknowledged before the
+	// store was started.
+	Intact() bool
+	// Restored says that what may have been lost is there again.
+	Restored() error
 }
 
 // Step names a place between two writes of a settlement.

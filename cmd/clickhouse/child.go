@@ -85,6 +85,9 @@ func runChild(f folder, library string) (int, error) {
 	if err := runEngine(lib, engineArgs(f)); err != nil {
 		return exitEngine, err
 	}
+	if err := f.end(); err != nil {
+		return exitEngine, err
+	}
 	return 0, nil
 }
 

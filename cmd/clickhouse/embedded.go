@@ -163,6 +163,9 @@ func (e *embedded) startOn(ctx context.Context, library string, info *engineInfo
 	if err := e.folder.setInfo(*info); err != nil {
 		return err
 	}
+	if err := e.folder.begin(); err != nil {
+		return err
+	}
 	child, err := e.spawn(library)
 	if err != nil {
 		return err

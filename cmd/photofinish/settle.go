@@ -95,8 +95,9 @@ func (a *app) runSettle(ctx context.Context, o settleOptions) error {
 		line, began := a.progress(), time.Now()
 		conn := cost.Wrap(server.Conn())
 		s, err := settle.New(conn, a.log, settle.Config{
-			Hour: hour.Config{Period: o.period},
-			Each: func(cut rules.Cut, _ []rules.Entry) { line.show("settled cut %d, through %s", cut.Number, cut.Through) },
+			Hour:  hour.Config{Period: o.period},
+			Store: server,
+			Each:  func(cut rules.Cut, _ []rules.Entry) { line.show("settled cut %d, through %s", cut.Number, cut.Through) },
 		})
 		if err != nil {
 			return usageError{err}

@@ -52,15 +52,37 @@ func (r *Reader) Take(ctx context.Context, set *rules.Ruleset, prev, cut *rules.
 	return t, err
 }
 
-// Resume writes once more what cuts have written beside the ledger, after one of which
+// Start reads what a settlement that goes on after a settled cut needs to know, and adds
+// up what rules count that the cut did not cover.
+func (r *Reader) Start(ctx context.Context, set *rules.Ruleset, last *rules.Cut, covered []string) error {
+	if err := r.readClocks(ctx); err != nil {
+		return err
+	}
+	fresh := &rules.Ruleset{}
+	for i := range set.Rules {
+		if !covers(covered, &set.Rules[i]) {
+			fresh.Rules = append(fresh.Rules, set.Rules[i])
+		}
+	}
+	if len(fresh.Rules) == 0 {
+		return nil
+	}
+	return r.backfill(ctx, fresh, last)
+}
+
+func covers(covered []string, rule *rules.Rule) bool {
+	return slices.Contains(covered, strconv.FormatUint(rule.TallyKey(), 10))
+}
+
+// Restore writes once more what cuts have written beside the ledger, after one of which
 // all is there up to the last settled one, since a power cut may have taken any of it:
 // the conflicts that the ledger says they found, what is known of clocks, and what their
-// slices add to the tallies; and it adds up what rules count that the last cut did not
-// cover. It changes nothing where all is there.
+// slices add to the tallies of rules that the last cut covered. It changes nothing where
+// all is there, and may be repeated.
 //
 // The slices are taken in as one, by the last cut: where some of the totals are there,
 // others become too high, which is what totals may be.
-func (r *Reader) Resume(ctx context.Context, set *rules.Ruleset, before, last *rules.Cut, conflicts []rules.Entry, covered []string) error {
+func (r *Reader) Restore(ctx context.Context, set *rules.Ruleset, before, last *rules.Cut, conflicts []rules.Entry, covered []string) error {
 	for len(conflicts) > 0 {
 		cut := conflicts[0].Cut
 		var found []rules.Conflict
@@ -79,27 +101,19 @@ func (r *Reader) Resume(ctx context.Context, set *rules.Ruleset, before, last *r
 			return err
 		}
 	}
-	fresh := &rules.Ruleset{}
-	known := &rules.Ruleset{}
-	for i := range set.Rules {
-		if slices.Contains(covered, strconv.FormatUint(set.Rules[i].TallyKey(), 10)) {
-			known.Rules = append(known.Rules, set.Rules[i])
-		} else {
-			fresh.Rules = append(fresh.Rules, set.Rules[i])
-		}
-	}
 	if _, _, err := r.arrived(ctx, before, last); err != nil {
 		return err
 	}
-	if len(known.Rules) > 0 {
-		if err := r.carry(ctx, known, before, last); err != nil {
-			return err
+	known := &rules.Ruleset{}
+	for i := range set.Rules {
+		if covers(covered, &set.Rules[i]) {
+			known.Rules = append(known.Rules, set.Rules[i])
 		}
 	}
-	if len(fresh.Rules) == 0 {
+	if len(known.Rules) == 0 {
 		return nil
 	}
-	return r.backfill(ctx, fresh, last)
+	return r.carry(ctx, known, before, last)
 }
 
 // carry writes the touches and tallies of a cut.
