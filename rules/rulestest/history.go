@@ -28,6 +28,7 @@ type Wildness struct {
 	Clocks  bool // clocks are uncertain, and their estimates contradict themselves
 	Keep    bool // rules may keep what was decided, or have it final soon
 	Changes bool // the ruleset changes between cuts
+	Crowd   bool // many get to a number that is low, most of them long after its places are taken
 	// Nodes says that the cuts are those that a plan makes of what nodes publish, which
 	// stop, are cut off, lose rows, are retired, and take over from one another.
 	Nodes bool
@@ -56,9 +57,13 @@ func Ruleset(t testing.TB, rng *rand.Rand, w Wildness) *rules.Ruleset {
 			pick(rng, "0s", "30m", "6h"), pick(rng, correct...), pick(rng, policies...), pick(rng, "world", "world", "region", "server"),
 			pick(rng, "every: hour", "every: day", `cron: "*/90 * * * *"`, "opens: 2026-06-01T11:00:00Z, closes: 2026-06-01T13:00:00Z"))
 	}
+	subjects, most := []string{"player", "guild"}, 6
+	if w.Crowd {
+		subjects, most = subjects[:1], 2
+	}
 	first := func(id string) string {
 		return fmt.Sprintf("{id: %s, kind: world_first, when: {type: kill}, subject: %s, threshold: %d, measure: %s, places: %d, tie: %s, "+
-			"prize: {by_attr: class, items: {mage: staff}, otherwise: carrot}, %s}", id, pick(rng, "player", "guild"), 1+rng.IntN(6),
+			"prize: {by_attr: class, items: {mage: staff}, otherwise: carrot}, %s}", id, pick(rng, subjects...), 1+rng.IntN(most),
 			pick(rng, "count", "{distinct: target}", "{sum: attrs.damage}"), 1+rng.IntN(3), pick(rng, "share", "earliest", "draw"), common(policies...))
 	}
 	board := fmt.Sprintf("{id: board, kind: leaderboard, when: {type: kill}, top: %d, ranks: %s, order: %s, prizes: [{places: 1, item: crown}, {places: 2, item: cup}], %s}",
@@ -84,9 +89,13 @@ func Ruleset(t testing.TB, rng *rand.Rand, w Wildness) *rules.Ruleset {
 func Event(rng *rand.Rand, id int, w Wildness) rules.Record {
 	region := pick(rng, "eu", "us")
 	at := Minutes(rng.IntN(240))
+	players := 6
+	if w.Crowd {
+		players = 40
+	}
 	e := rules.Event{
 		Server: fmt.Sprintf("%s-%d", region, rng.IntN(2)), Region: region, ID: fmt.Sprint(id), Type: rules.TypeKill, At: at,
-		Player: fmt.Sprintf("p%d", rng.IntN(6)), Guild: pick(rng, "", "oak", "elm", "ivy"), Target: pick(rng, "", "rabbit", "wolf", "bear"),
+		Player: fmt.Sprintf("p%d", rng.IntN(players)), Guild: pick(rng, "", "oak", "elm", "ivy"), Target: pick(rng, "", "rabbit", "wolf", "bear"),
 		Count: int64(rng.IntN(4)), Seq: uint64(id), Attrs: map[string]string{"class": pick(rng, "mage", "bard"), "damage": pick(rng, "1", "2", "x")},
 	}
 	if rng.IntN(3) == 0 {
@@ -104,7 +113,7 @@ func Event(rng *rand.Rand, id int, w Wildness) rules.Record {
 	return r
 }
 
-// Random returns some hours of events of six players on four servers.
+// Random returns some hours of events of six players, or forty, on four servers.
 func Random(t testing.TB, rng *rand.Rand, w Wildness) History {
 	t.Helper()
 	if w.Nodes {
@@ -116,7 +125,11 @@ func Random(t testing.TB, rng *rand.Rand, w Wildness) History {
 	}
 	cuts := 1 + rng.IntN(5)
 	var arrivals []arrival
-	for id := range 20 + rng.IntN(60) {
+	events := 20 + rng.IntN(60)
+	if w.Crowd {
+		events *= 2
+	}
+	for id := range events {
 		a := arrival{Record: Event(rng, id, w)}
 		if w.Late {
 			a.cut = rng.IntN(cuts)
@@ -205,6 +218,7 @@ func Wilds() map[string]Wildness {
 		"kept":       {Late: true, Keep: true},
 		"clocks":     {Late: true, Keep: true, Clocks: true},
 		"copies":     {Late: true, Keep: true, Clocks: true, Copies: true},
+		"crowd":      {Late: true, Keep: true, Clocks: true, Crowd: true},
 		"everything": {Late: true, Keep: true, Clocks: true, Copies: true, Changes: true},
 		"nodes":      {Nodes: true, Late: true, Keep: true},
 		"hours":      {Nodes: true, Late: true, Keep: true, Clocks: true},
