@@ -17,6 +17,7 @@ import (
 	"photofinish/rules/hour"
 	"photofinish/rules/rulestest"
 	"photofinish/settle"
+	"photofinish/settle/settletest"
 )
 
 // A settler that reads progress and log from the tables, as they are at each run, makes
@@ -38,7 +39,7 @@ func TestRuns(t *testing.T) {
 			for round := first; round < first+rounds; round++ {
 				h := rulestest.Random(t, rand.New(rand.NewPCG(uint64(round), 13)), wild)
 				w := newWorld(t, clickhousetest.New(t))
-				w.insert("secrets (secret)", []any{"known"})
+				w.insert("secrets (secret)", []any{settletest.Secret})
 				var s *settle.Settler
 				for i := range h.Runs {
 					if s == nil || round%2 == 1 {
@@ -54,7 +55,7 @@ func TestRuns(t *testing.T) {
 					}
 				}
 				w.sameCuts(h.Cuts)
-				w.sameDecisions(simulate(h, "known"))
+				w.sameDecisions(settletest.Simulate(h))
 				if w.verify(); t.Failed() {
 					t.Fatalf("in round %d", round)
 				}
@@ -71,7 +72,9 @@ func (w *world) asOf(r *rulestest.Run) {
 			w.Fatal(err)
 		}
 	}
-	insertLog(w.T, w.conn, r.Log)
+	if err := settletest.InsertLog(context.Background(), w.conn, r.Log); err != nil {
+		w.Fatal(err)
+	}
 	var words, retired [][]any
 	for i := range r.Rows {
 		words = append(words, wordOf(&r.Rows[i]))

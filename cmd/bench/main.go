@@ -1,63 +1,75 @@
-// Command bench measures an import and a settlement of real logs beside their
-// floors, in one run, with the answers checked:
+// Command bench measures the settlement beside its floors, each in one run and with
+// its answers checked, and holds it against random histories:
 //
-//	go run ./cmd/bench --logs DIR
+//	go run ./cmd/bench settle       # what a cut costs, whatever the history
+//	go run ./cmd/bench histories    # settler, simulation and verify agree
+//	go run ./cmd/bench logs         # real logs: import and settlement
 //
-// DIR holds .tar.xz archives of one server's logs and, for the check, answers.json.
-// The floor of an import is unpacking the archives and finding their lines; that of
-// a cut is its two inserts, each made durable, and the two reads that see them back.
-// Wall times depend on what else the machine does: compare the ratios, and the
-// CPU seconds of this process and the engine together.
+// Each says with -h what it takes. Wall times depend on what else the machine does:
+// compare the ratios, the rows that the server read, and the CPU seconds of this
+// process and the engine together.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
+	"os/signal"
 	"runtime"
+	"syscall"
 
 	"photofinish/cmd/clickhouse"
 )
 
+const help = `bench measures the settlement beside its floors and checks its answers.
+
+  go run ./cmd/bench settle [--history N,N,…] [--only M5,M6,…] [--keep DIR]
+  go run ./cmd/bench histories --from N --to M [--wild NAME] [--jobs J]
+  go run ./cmd/bench logs --logs DIR [--rules FILE]
+
+Add -h to one of them for what it does.
+`
+
 func main() {
 	clickhouse.RunChildIfAsked()
-	logs := flag.String("logs", "", "folder of .tar.xz archives, with answers.json")
-	rulesFile := flag.String("rules", "configs/counter-strike.yaml", "rules file that answers.json is about")
-	flag.Parse()
-	if err := run(context.Background(), *logs, *rulesFile); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, logs, rulesFile string) (err error) {
-	archives, err := filepath.Glob(filepath.Join(logs, "*.tar.xz"))
-	if err != nil || len(archives) == 0 {
-		return fmt.Errorf("no .tar.xz in --logs %q", logs)
+func run(ctx context.Context, args []string) error {
+	commands := map[string]func(context.Context, []string) error{"settle": runSettle, "histories": runHistories, "logs": runLogs}
+	if len(args) == 0 || commands[args[0]] == nil {
+		fmt.Fprint(os.Stderr, help)
+		return flag.ErrHelp
 	}
-	dir, err := os.MkdirTemp("", "photofinish-bench-*")
-	if err != nil {
-		return err
+	return commands[args[0]](ctx, args[1:])
+}
+
+// flags returns an empty set of flags whose help begins with text.
+func flags(name, text string) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.Usage = func() {
+		fmt.Fprint(f.Output(), text+"\n")
+		f.PrintDefaults()
 	}
-	defer os.RemoveAll(dir)
+	return f
+}
+
+// openEngine starts the embedded engine in dir and says what it runs on.
+func openEngine(ctx context.Context, dir string) (*clickhouse.Server, error) {
 	server, err := clickhouse.Open(ctx, clickhouse.Config{Dir: dir, Progress: os.Stderr}, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer server.Close()
 	load, _ := os.ReadFile("/proc/loadavg")
 	fmt.Printf("%s, %d cores, ClickHouse %s, load %.14s\n\n", runtime.Version(), runtime.NumCPU(), server.Version(), load)
-	b := &bench{ctx: ctx, conn: server.Conn(), dir: dir, archives: archives}
-	if err := b.readRules(rulesFile); err != nil {
-		return err
-	}
-	for _, step := range []func() error{b.measureImport, b.measureSettle, b.measureEmptyCuts, b.checkAnswers(logs)} {
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return server, nil
 }

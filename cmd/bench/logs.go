@@ -5,15 +5,14 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/mikelolasagasti/xz"
 
 	"photofinish/announce"
@@ -22,66 +21,65 @@ import (
 	plan "photofinish/rules/hour"
 	"photofinish/rules/rulefile"
 	"photofinish/settle"
+	"photofinish/settle/cost"
 	"photofinish/settle/verify"
 )
 
-// bench is one run: a data folder, what is measured in it, in order.
-type bench struct {
+const logsHelp = `logs measures an import and a settlement of real logs.
+
+  go run ./cmd/bench logs --logs DIR
+
+DIR holds .tar.xz archives of one server's logs and, for the check, answers.json.
+The floor of an import is unpacking the archives and finding their lines; that of
+a cut is its two inserts, each made durable, and the two reads that see them back.
+`
+
+func runLogs(ctx context.Context, args []string) (err error) {
+	f := flags("logs", logsHelp)
+	logs := f.String("logs", "", "folder of .tar.xz archives, with answers.json")
+	rulesFile := f.String("rules", "configs/counter-strike.yaml", "rules file that answers.json is about")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	archives, err := filepath.Glob(filepath.Join(*logs, "*.tar.xz"))
+	if err != nil || len(archives) == 0 {
+		return fmt.Errorf("no .tar.xz in --logs %q", *logs)
+	}
+	dir, err := os.MkdirTemp("", "photofinish-bench-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	server, err := openEngine(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	b := &logsBench{meter: meter{cost.Wrap(server.Conn())}, ctx: ctx, dir: dir, archives: archives}
+	if err := b.readRules(*rulesFile); err != nil {
+		return err
+	}
+	for _, step := range []func() error{b.measureImport, b.measureSettle, b.measureEmptyCuts, b.checkAnswers(*logs)} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// logsBench is one run over real logs: a data folder, and what is measured in it, in order.
+type logsBench struct {
+	meter
 	ctx      context.Context
-	conn     driver.Conn
 	dir      string
 	archives []string
 	set      *rules.Ruleset
 	last     rules.Instant // of the events
 	cuts     uint64
-	perCut   cost // floor
+	perCut   usage // floor
 }
 
-// cost is what something took.
-type cost struct {
-	wall time.Duration
-	cpu  time.Duration // of this process and of the engine's queries
-}
-
-func (c cost) per(n uint64) cost {
-	return cost{c.wall / time.Duration(n), c.cpu / time.Duration(n)}
-}
-
-func (c cost) String() string {
-	return fmt.Sprintf("%9s wall %9s CPU", c.wall.Round(10*time.Microsecond), c.cpu.Round(10*time.Microsecond))
-}
-
-func ratio(a, floor cost) string {
-	return fmt.Sprintf("%.1f× wall, %.1f× CPU", float64(a.wall)/float64(floor.wall), float64(a.cpu)/float64(floor.cpu))
-}
-
-// measure runs work and returns what it took.
-func (b *bench) measure(work func() error) (cost, error) {
-	cpu, err := b.cpu()
-	if err != nil {
-		return cost{}, err
-	}
-	start := time.Now()
-	if err := work(); err != nil {
-		return cost{}, err
-	}
-	c := cost{wall: time.Since(start)}
-	after, err := b.cpu()
-	c.cpu = after - cpu
-	return c, err
-}
-
-func (b *bench) cpu() (time.Duration, error) {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 0, err
-	}
-	var engine uint64 // µs
-	err := b.conn.QueryRow(b.ctx, "SELECT sum(value) FROM system.events WHERE event = 'OSCPUVirtualTimeMicroseconds'").Scan(&engine)
-	return time.Duration(usage.Utime.Nano()+usage.Stime.Nano()) + time.Duration(engine)*time.Microsecond, err
-}
-
-func (b *bench) readRules(path string) error {
+func (b *logsBench) readRules(path string) error {
 	source, err := os.ReadFile(path) //nolint:gosec // the user names the file
 	if err != nil {
 		return err
@@ -90,9 +88,9 @@ func (b *bench) readRules(path string) error {
 	return err
 }
 
-func (b *bench) measureImport() error {
+func (b *logsBench) measureImport() error {
 	lines := 0
-	floor, err := b.measure(func() error {
+	floor, err := b.measure(b.ctx, func() error {
 		for _, path := range b.archives {
 			n, err := countLines(path)
 			if err != nil {
@@ -121,7 +119,7 @@ func (b *bench) measureImport() error {
 	defer node.Close()
 	for _, pass := range []string{"import", "import again"} {
 		var summary ingest.Summary
-		took, err := b.measure(func() (err error) {
+		took, err := b.measure(b.ctx, func() (err error) {
 			if summary, err = node.Import(b.ctx, ingest.ImportOptions{Server: "cs", Region: "eu", Paths: b.archives}); err != nil {
 				return err
 			}
@@ -164,13 +162,13 @@ func countLines(path string) (int, error) {
 	}
 }
 
-func (b *bench) run(through rules.Instant) (settle.Result, cost, error) {
+func (b *logsBench) run(through rules.Instant) (settle.Result, usage, error) {
 	s, err := settle.New(b.conn, slog.New(slog.DiscardHandler), settle.Config{})
 	if err != nil {
-		return settle.Result{}, cost{}, err
+		return settle.Result{}, usage{}, err
 	}
 	var result settle.Result
-	took, err := b.measure(func() (err error) {
+	took, err := b.measure(b.ctx, func() (err error) {
 		result, err = s.Run(b.ctx, b.set, plan.Now{Mode: plan.Through, T: through})
 		return err
 	})
@@ -179,7 +177,7 @@ func (b *bench) run(through rules.Instant) (settle.Result, cost, error) {
 
 const hour = rules.Instant(time.Hour)
 
-func (b *bench) measureSettle() error {
+func (b *logsBench) measureSettle() error {
 	if err := b.measureFloor(); err != nil {
 		return err
 	}
@@ -196,8 +194,8 @@ func (b *bench) measureSettle() error {
 
 // measureEmptyCuts settles hours in which nothing happened, a few and then more, so
 // that what a run costs at its start and what each cut costs come apart.
-func (b *bench) measureEmptyCuts() error {
-	var runs []cost
+func (b *logsBench) measureEmptyCuts() error {
+	var runs []usage
 	const few, more = 4, 24 // a longer silence would be closed in one cut
 	for _, hours := range []rules.Instant{few, more} {
 		b.last += hours * hour
@@ -211,21 +209,21 @@ func (b *bench) measureEmptyCuts() error {
 		b.cuts = result.Last
 		runs = append(runs, took)
 	}
-	cut := cost{runs[1].wall - runs[0].wall, runs[1].cpu - runs[0].cpu}.per(more - few)
+	cut := usage{wall: runs[1].wall - runs[0].wall, cpu: runs[1].cpu - runs[0].cpu}.per(more - few)
 	fmt.Printf("%-22s %s   %s of a bare cut\n", "  an empty cut", cut, ratio(cut, b.perCut))
-	fmt.Printf("%-22s %s\n", "  a run's start", cost{runs[0].wall - few*cut.wall, runs[0].cpu - few*cut.cpu})
+	fmt.Printf("%-22s %s\n", "  a run's start", usage{wall: runs[0].wall - few*cut.wall, cpu: runs[0].cpu - few*cut.cpu})
 	return nil
 }
 
 // measureFloor writes and reads rows as a cut does, in tables of the same settings.
-func (b *bench) measureFloor() error {
+func (b *logsBench) measureFloor() error {
 	const cuts = 50
 	for _, table := range []string{"cuts", "ledger"} {
 		if err := b.conn.Exec(b.ctx, "CREATE TABLE bare_"+table+" AS "+table); err != nil {
 			return err
 		}
 	}
-	took, err := b.measure(func() error {
+	took, err := b.measure(b.ctx, func() error {
 		for n := range uint64(cuts) {
 			if err := b.bareCut(n); err != nil {
 				return err
@@ -241,7 +239,7 @@ func (b *bench) measureFloor() error {
 	return nil
 }
 
-func (b *bench) bareCut(n uint64) error {
+func (b *logsBench) bareCut(n uint64) error {
 	var there uint64
 	for _, table := range []struct {
 		insert, count string
@@ -268,10 +266,10 @@ func (b *bench) bareCut(n uint64) error {
 }
 
 // checkAnswers voids the figures if what was settled is wrong.
-func (b *bench) checkAnswers(logs string) func() error {
+func (b *logsBench) checkAnswers(logs string) func() error {
 	return func() error {
 		var v verify.Verification
-		took, err := b.measure(func() (err error) { v, err = verify.Run(b.ctx, b.conn, verify.Config{}); return err })
+		took, err := b.measure(b.ctx, func() (err error) { v, err = verify.Run(b.ctx, b.conn, verify.Config{}); return err })
 		if err != nil {
 			return err
 		}

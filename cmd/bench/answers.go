@@ -1,0 +1,49 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"photofinish/rules"
+)
+
+// texts returns the one column of a statement.
+func texts(ctx context.Context, conn driver.Conn, statement string) (all []string, err error) {
+	rows, err := conn.Query(ctx, statement)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		all = append(all, text)
+	}
+	return all, rows.Err()
+}
+
+// finishes returns the subjects and instants that a statement answers, by instant.
+func finishes(ctx context.Context, conn driver.Conn, statement string) (all []finish, err error) {
+	rows, err := conn.Query(ctx, statement)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var f finish
+		var at int64
+		if err := rows.Scan(&f.subject, &at); err != nil {
+			return nil, err
+		}
+		f.at = rules.Instant(at)
+		all = append(all, f)
+	}
+	slices.SortFunc(all, func(a, b finish) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.subject, b.subject)) })
+	return all, rows.Err()
+}
