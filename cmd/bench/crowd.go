@@ -18,7 +18,7 @@ type crowd struct {
 	server string // twenty in turn, those of a node half
 	id     string // grows
 	target string // rabbit
-	guess  string // nanoseconds by which the clock may be wrong; 0
+	seq    string // grows; 0 is none
 }
 
 // logColumns are those of event_log and arrivals.
@@ -41,10 +41,10 @@ FROM
         %s AS id,
         'kill' AS type,
         toInt64(%s) AS at_ns,
-        e + 1 AS seq,
+        toUInt64(%s) AS seq,
         at_ns AS instant_ns,
-        at_ns - toInt64(%s) AS earliest_ns,
-        at_ns + toInt64(%[5]s) AS latest_ns,
+        at_ns AS earliest_ns,
+        at_ns AS latest_ns,
         0 AS backdated,
         %[6]s AS player,
         '' AS guild,
@@ -64,7 +64,7 @@ FROM
 )`,
 		logColumns,
 		cmp.Or(c.server, "concat(if(e % 2 = 0, 'eu', 'us'), '-', toString((intDiv(e, 2) + intDiv(e, 100000)) % 10))"),
-		cmp.Or(c.id, "leftPad(toString(e), 12, '0')"), c.at, cmp.Or(c.guess, "0"), c.player, cmp.Or(c.target, "'rabbit'"),
+		cmp.Or(c.id, "leftPad(toString(e), 12, '0')"), c.at, cmp.Or(c.seq, "e + 1"), c.player, cmp.Or(c.target, "'rabbit'"),
 		framed("length(s)"), framed("at_ns"), framed("1"), framed("price_minor"), framed("seq"), framed("5"), framed("length(class)"),
 		cmp.Or(c.event, "n"), first, rows)
 }

@@ -127,14 +127,16 @@ func (l *lab) in(ctx context.Context, name string, work func(*scene) error) (err
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if l.keep {
-			err = errors.Join(err, s.server.Close())
-		} else {
-			err = errors.Join(err, s.drop(ctx))
-		}
-	}()
+	defer func() { err = errors.Join(err, l.leave(ctx, s)) }()
 	return work(s)
+}
+
+// leave ends a scene, and takes its database away unless databases are kept.
+func (l *lab) leave(ctx context.Context, s *scene) error {
+	if l.keep {
+		return s.server.Close()
+	}
+	return s.drop(ctx)
 }
 
 // divide makes all sizes but those of histories smaller, for development.
