@@ -132,7 +132,7 @@ func (h *histories) work(ctx context.Context, database string) (err error) {
 			return fmt.Errorf("history %d of kind %s: %w\nalone: go run ./cmd/bench histories --from %[1]d --to %[4]d --wild %[2]s", number, wild, err, number+1)
 		}
 		if err != nil {
-			return nil //nolint:nilerr // it was interrupted, and whoever did that knows why
+			return nil // it was interrupted, and whoever did that knows why
 		}
 		h.finish(taken)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -84,8 +85,8 @@ func (p *pastCuts) run(ctx context.Context) error {
 	memory := watchMemory(ctx, p.scene)
 	for i := range p.cuts {
 		if err := p.cut(ctx, i); err != nil {
-			memory.stop()
-			return err
+			_, stopErr := memory.stop()
+			return errors.Join(err, stopErr)
 		}
 	}
 	peak, err := memory.stop()
