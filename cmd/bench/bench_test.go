@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 func TestSettle(t *testing.T) {
 	var out bytes.Buffer
 	l := &lab{report: report{w: &out}, sizes: sizes{
-		histories: []uint64{4000, 8000}, players: 400, slice: 2000, small: 1000, nth: 20_000, boards: 4000,
+		histories: []uint64{4000}, players: 400, slice: 2000, small: 1000, nth: 20_000, boards: 4000, targets: 1, repeats: 1,
 		achievers: 40, conflicts: 40, ties: 20, rules: 8,
 	}}
 	closeEngine, err := l.open(t.Context())
@@ -32,13 +32,14 @@ func TestSettle(t *testing.T) {
 		}
 	}()
 	for _, m := range measures() {
-		before := out.Len()
+		before, began := out.Len(), time.Now()
 		if err := m.run(t.Context(), l); err != nil {
 			t.Errorf("%s: %v", m.name, err)
 		}
 		if out.Len() == before {
 			t.Errorf("%s prints nothing", m.name)
 		}
+		t.Logf("%s took %s", m.name, time.Since(began).Round(time.Millisecond))
 	}
 	if t.Failed() {
 		t.Log(out.String())

@@ -11,7 +11,6 @@ import (
 
 // The boards of M9: one for each target and server.
 const (
-	targets   = 10
 	servers   = 20
 	top       = 100
 	maxBoards = 1.2 // CPU beside a bare group-by
@@ -19,19 +18,19 @@ const (
 
 // measureBoards is M9: many boards that close at once.
 func measureBoards(ctx context.Context, l *lab) error {
-	l.section(fmt.Sprintf("M9  the top %d of %d boards, of %s events of a day", top, targets*servers, grouped(l.boards)))
+	l.section(fmt.Sprintf("M9  the top %d of %d boards, of %s events of a day", top, l.targets*servers, grouped(l.boards)))
 	l.note("CPU. The floor groups the same rows by target, server and player and takes the top %d of each.", top)
 	return l.in(ctx, "boards", func(s *scene) error {
 		c := crowd{
 			at:     fmt.Sprintf("%d + e * %d", day(), uint64(23*hour)/l.boards),
 			player: fmt.Sprintf("concat('p', leftPad(toString(toUInt64(pow(cityHash64(e) / 18446744073709551616., 3) * %d)), 7, '0'))", l.players),
-			target: fmt.Sprintf("concat('t', toString(cityHash64(e, 1) %% %d))", targets),
+			target: fmt.Sprintf("concat('t', toString(cityHash64(e, 1) %% %d))", l.targets),
 		}
 		if err := s.tell(ctx, c, l.boards, 1_000_000, day()+23*hour); err != nil {
 			return err
 		}
 		var boards []string
-		for i := range targets {
+		for i := range l.targets {
 			boards = append(boards, fmt.Sprintf("{id: board-%d, kind: leaderboard, when: {type: kill, target: t%[1]d}, scope: server, window: {every: day}, top: %d}", i, top))
 		}
 		if err := s.rule(ctx, boards...); err != nil {

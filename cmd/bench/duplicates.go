@@ -12,7 +12,7 @@ const maxDuplicates = 1.3
 // measureDuplicates is M7: what copies and lateness cost a cut.
 func measureDuplicates(ctx context.Context, l *lab) (err error) {
 	l.section(fmt.Sprintf("M7  the same %s new events, with copies and late ones", grouped(l.slice)))
-	l.note("CPU and rows of a cut: the median of three, after a history of %s. The floor is the cut without copies and\nlate ones. Copies come on top of the events; late ones are of a day a month before.", grouped(l.slice))
+	l.note("CPU and rows of a cut: the median of %d, after a history of %s. The floor is the cut without copies and late\nones. Copies come on top of the events; late ones are of a day a month before.", l.repeats, grouped(l.slice))
 	kinds := []struct {
 		what string
 		news
@@ -39,7 +39,7 @@ func measureDuplicates(ctx context.Context, l *lab) (err error) {
 		return err
 	}
 	used := make([][]usage, len(kinds))
-	for range 3 { // in turn, so that whatever else the machine does falls on all
+	for range l.repeats { // in turn, so that whatever else the machine does falls on all
 		for i, p := range pasts {
 			if err := p.tellNew(ctx, kinds[i].news); err != nil {
 				return err

@@ -148,7 +148,7 @@ func (p *pastCuts) cut(ctx context.Context, which int) error {
 // empty measures cuts in which nothing is new.
 func (p *pastCuts) empty(ctx context.Context) error {
 	var walls, cpus []time.Duration
-	for range 9 {
+	for range 3 * p.repeats {
 		p.through += hour
 		if err := p.tell(ctx, crowd{}, 0, 1, p.through); err != nil {
 			return err
@@ -162,7 +162,7 @@ func (p *pastCuts) empty(ctx context.Context) error {
 	slices.Sort(walls)
 	slices.Sort(cpus)
 	half := len(walls) / 2
-	p.within("  a cut with nothing new, median wall of 9", millis(walls[half]), millis(maxEmpty), walls[half] <= maxEmpty)
+	p.within(fmt.Sprintf("  a cut with nothing new, median wall of %d", len(walls)), millis(walls[half]), millis(maxEmpty), walls[half] <= maxEmpty)
 	p.note("  it took %s at least, and %s of CPU", millis(walls[0]), millis(cpus[half]))
 	return nil
 }

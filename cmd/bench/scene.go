@@ -170,7 +170,7 @@ func (s *scene) rest(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(300 * time.Millisecond):
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 	return s.exec(ctx, "SYSTEM STOP MERGES")
