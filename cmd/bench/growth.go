@@ -13,10 +13,11 @@ import (
 )
 
 // noise is by how much a step may grow faster than n log n before it is said to. Less
-// than trifle of CPU is not looked at.
+// than a trifle is not looked at.
 const (
-	noise  = 1.25
-	trifle = 100 * time.Millisecond
+	noise        = 1.25
+	trifleCPU    = 100 * time.Millisecond
+	trifleAllocs = 20_000 // objects: other goroutines allocate as well
 )
 
 // growing is something of which a cut has n.
@@ -84,8 +85,8 @@ func (l *lab) grown(n uint64, steps, before []usage) {
 		if before != nil {
 			b := before[i]
 			grew, limit = times(float64(u.cpu)/float64(b.cpu)), times(most)
-			verdict = l.verdict((float64(u.cpu) <= most*float64(b.cpu) || u.cpu < trifle) &&
-				float64(u.rows) <= most*float64(b.rows) && float64(u.allocs) <= most*float64(b.allocs))
+			verdict = l.verdict((float64(u.cpu) <= most*float64(b.cpu) || u.cpu < trifleCPU) &&
+				(float64(u.allocs) <= most*float64(b.allocs) || u.allocs < trifleAllocs) && float64(u.rows) <= most*float64(b.rows))
 		}
 		l.note("%-14s%-10s%14s%11s%14s%10s%10s %s", name, grouped(n), grouped(u.rows), seconds(u.cpu), grouped(u.allocs), grew, limit, verdict)
 	}

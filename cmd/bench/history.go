@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,9 +146,16 @@ func (p *pastCuts) cut(ctx context.Context, which int) error {
 	return p.check(ctx)
 }
 
-// empty measures cuts in which nothing is new.
+// empty measures cuts in which nothing is new, once the engine has merged what fell.
 func (p *pastCuts) empty(ctx context.Context) error {
-	var walls, cpus []time.Duration
+	if err := p.rest(ctx); err != nil {
+		return err
+	}
+	floor, err := p.bareCut(ctx)
+	if err != nil {
+		return err
+	}
+	var runs []usage
 	for range 3 * p.repeats {
 		p.through += hour
 		if err := p.tell(ctx, crowd{}, 0, 1, p.through); err != nil {
@@ -157,12 +165,13 @@ func (p *pastCuts) empty(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		walls, cpus = append(walls, used.wall), append(cpus, used.cpu)
+		runs = append(runs, used)
 	}
-	slices.Sort(walls)
-	slices.Sort(cpus)
-	half := len(walls) / 2
-	p.within(fmt.Sprintf("  a cut with nothing new, median wall of %d", len(walls)), millis(walls[half]), millis(maxEmpty), walls[half] <= maxEmpty)
-	p.note("  it took %s at least, and %s of CPU", millis(walls[0]), millis(cpus[half]))
-	return nil
+	half := median(runs)
+	p.cpu("  a cut with nothing new, CPU, beside a bare cut", half, floor, 0)
+	slices.SortFunc(runs, func(a, b usage) int { return cmp.Compare(a.wall, b.wall) })
+	wall := runs[(len(runs)-1)/2].wall
+	p.within(fmt.Sprintf("  a cut with nothing new, median wall of %d", len(runs)), millis(wall), millis(maxEmpty), wall <= maxEmpty)
+	p.note("  %d statements; the fastest took %s, a bare cut %s", half.sent, millis(runs[0].wall), millis(floor.wall))
+	return p.wake(ctx)
 }

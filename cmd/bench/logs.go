@@ -178,9 +178,11 @@ func (b *logsBench) run(through rules.Instant) (settle.Result, usage, error) {
 const hour = rules.Instant(time.Hour)
 
 func (b *logsBench) measureSettle() error {
-	if err := b.measureFloor(); err != nil {
+	var err error
+	if b.perCut, err = b.bareCut(b.ctx); err != nil {
 		return err
 	}
+	fmt.Printf("%-22s %s\n", "a bare cut (floor)", b.perCut)
 	b.last += hour - b.last%hour
 	result, took, err := b.run(b.last)
 	if err != nil {
@@ -212,56 +214,6 @@ func (b *logsBench) measureEmptyCuts() error {
 	cut := usage{wall: runs[1].wall - runs[0].wall, cpu: runs[1].cpu - runs[0].cpu}.per(more - few)
 	fmt.Printf("%-22s %s   %s of a bare cut\n", "  an empty cut", cut, ratio(cut, b.perCut))
 	fmt.Printf("%-22s %s\n", "  a run's start", usage{wall: runs[0].wall - few*cut.wall, cpu: runs[0].cpu - few*cut.cpu})
-	return nil
-}
-
-// measureFloor writes and reads rows as a cut does, in tables of the same settings.
-func (b *logsBench) measureFloor() error {
-	const cuts = 50
-	for _, table := range []string{"cuts", "ledger"} {
-		if err := b.conn.Exec(b.ctx, "CREATE TABLE bare_"+table+" AS "+table); err != nil {
-			return err
-		}
-	}
-	took, err := b.measure(b.ctx, func() error {
-		for n := range uint64(cuts) {
-			if err := b.bareCut(n); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	b.perCut = took.per(cuts)
-	fmt.Printf("%-22s %s\n", "a bare cut (floor)", b.perCut)
-	return nil
-}
-
-func (b *logsBench) bareCut(n uint64) error {
-	var there uint64
-	for _, table := range []struct {
-		insert, count string
-		row           []any
-	}{
-		{"INSERT INTO bare_cuts (number, through_ns, body)", "SELECT count() FROM bare_cuts WHERE number = ", []any{n, int64(n), "{}"}},
-		{"INSERT INTO bare_ledger (cut, n, body)", "SELECT count() FROM bare_ledger WHERE cut = ", []any{n, uint32(0), "{}"}},
-	} {
-		batch, err := b.conn.PrepareBatch(b.ctx, table.insert)
-		if err != nil {
-			return err
-		}
-		if err := batch.Append(table.row...); err != nil {
-			return err
-		}
-		if err := batch.Send(); err != nil {
-			return err
-		}
-		if err := b.conn.QueryRow(b.ctx, table.count+fmt.Sprint(n)).Scan(&there); err != nil || there != 1 {
-			return fmt.Errorf("bare cut %d: %d rows, %w", n, there, err)
-		}
-	}
 	return nil
 }
 

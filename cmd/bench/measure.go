@@ -14,20 +14,21 @@ import (
 type usage struct {
 	wall   time.Duration
 	cpu    time.Duration // of this process and of the engine
-	rows   uint64        // that the server read for the statements of the connection
+	sent   uint64        // statements of the connection
+	rows   uint64        // that the server read for them
 	allocs uint64        // objects that this process allocated
 }
 
 func (u usage) minus(o usage) usage {
-	return usage{u.wall - o.wall, u.cpu - o.cpu, u.rows - o.rows, u.allocs - o.allocs}
+	return usage{u.wall - o.wall, u.cpu - o.cpu, u.sent - o.sent, u.rows - o.rows, u.allocs - o.allocs}
 }
 
 func (u usage) plus(o usage) usage {
-	return usage{u.wall + o.wall, u.cpu + o.cpu, u.rows + o.rows, u.allocs + o.allocs}
+	return usage{u.wall + o.wall, u.cpu + o.cpu, u.sent + o.sent, u.rows + o.rows, u.allocs + o.allocs}
 }
 
 func (u usage) per(n uint64) usage {
-	return usage{u.wall / time.Duration(n), u.cpu / time.Duration(n), u.rows / n, u.allocs / n}
+	return usage{u.wall / time.Duration(n), u.cpu / time.Duration(n), u.sent / n, u.rows / n, u.allocs / n}
 }
 
 func (u usage) String() string {
@@ -59,7 +60,8 @@ func (m meter) measure(ctx context.Context, work func() error) (usage, error) {
 
 // read returns what was used so far; of the clock, what it says.
 func (m meter) read(ctx context.Context) (usage, error) {
-	u := usage{wall: time.Duration(time.Now().UnixNano()), rows: m.conn.Meter.Total().RowsRead}
+	total := m.conn.Meter.Total()
+	u := usage{wall: time.Duration(time.Now().UnixNano()), sent: total.Queries, rows: total.RowsRead}
 	var process syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &process); err != nil {
 		return u, err
