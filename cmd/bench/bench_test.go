@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"photofinish/cmd/clickhouse"
+	"photofinish/settle/cost"
 )
 
 func TestMain(m *testing.M) {
@@ -100,7 +102,12 @@ func TestHistories(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	h := &histories{dir: l.dir, wilds: []string{"calm"}, from: 1, to: 4, began: time.Now(), busy: map[int]bool{}}
+	server, err := clickhouse.Open(t.Context(), clickhouse.Config{Dir: l.dir}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	h := &histories{meter: meter{cost.Wrap(server.Conn())}, dir: l.dir, wilds: []string{"calm"}, from: 1, to: 4}
 	if err := h.run(t.Context(), 2); err != nil || h.done != 3 {
 		t.Errorf("%d of 3 agree: %v", h.done, err)
 	}

@@ -34,8 +34,8 @@ func measureGrowth(ctx context.Context, l *lab) error {
 	for _, g := range l.growths() {
 		l.note("\nGrowth with %s\n%-14s%-10s%14s%11s%14s%10s%10s", g.name, "step", "n", "rows read", "CPU", "allocations", "CPU grew", "at most")
 		var before []usage
-		for i := range 3 {
-			n := g.most >> (2 - i)
+		for i := range l.doublings + 1 {
+			n := g.most >> (l.doublings - i)
 			var steps []usage
 			err := l.in(ctx, fmt.Sprintf("growth_%s_%d", strings.ReplaceAll(g.name, " ", "_"), n), func(s *scene) (err error) {
 				steps, err = g.run(ctx, s, n)

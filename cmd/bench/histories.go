@@ -16,6 +16,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"photofinish/rules/rulestest"
+	"photofinish/settle/cost"
 	"photofinish/settle/settletest"
 )
 
@@ -61,17 +62,18 @@ func runHistories(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
-	h := &histories{dir: dir, wilds: wilds, from: *from, to: *to, began: time.Now(), busy: map[int]bool{}}
+	h := &histories{meter: meter{cost.Wrap(server.Conn())}, dir: dir, wilds: wilds, from: *from, to: *to}
 	return h.run(ctx, *jobs)
 }
 
 // histories is a run of them, by several jobs that take the next one each.
 type histories struct {
+	meter
 	dir   string // of the engine
 	wilds []string
 	from  int
 	to    int
-	began time.Time
+	began usage
 
 	mu    sync.Mutex
 	taken int          // histories, in the order of their numbers and kinds
@@ -92,6 +94,11 @@ func (h *histories) number(taken int) int { return h.from + taken/len(h.wilds) }
 func (h *histories) run(ctx context.Context, jobs int) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	var err error
+	if h.began, err = h.read(ctx); err != nil {
+		return err
+	}
+	h.busy, h.shown = map[int]bool{}, time.Now()
 	var wait sync.WaitGroup
 	for job := range jobs {
 		wait.Go(func() {
@@ -101,7 +108,7 @@ func (h *histories) run(ctx context.Context, jobs int) error {
 		})
 	}
 	wait.Wait()
-	h.show()
+	h.show(context.WithoutCancel(ctx))
 	if h.done < h.all() {
 		first := h.taken
 		for _, taken := range slices.Collect(maps.Keys(h.busy)) {
@@ -134,7 +141,7 @@ func (h *histories) work(ctx context.Context, database string) (err error) {
 		if err != nil {
 			return nil // it was interrupted, and whoever did that knows why
 		}
-		h.finish(taken)
+		h.finish(ctx, taken)
 	}
 }
 
@@ -150,21 +157,26 @@ func (h *histories) take() (int, bool) {
 	return h.taken - 1, true
 }
 
-func (h *histories) finish(taken int) {
+func (h *histories) finish(ctx context.Context, taken int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.busy, taken)
 	h.done++
 	if time.Since(h.shown) > showEvery {
-		h.show()
+		h.show(ctx)
 	}
 }
 
-// show prints the progress.
-func (h *histories) show() {
+// show prints the progress, and what a history has taken so far.
+func (h *histories) show(ctx context.Context) {
 	h.shown = time.Now()
-	rate := float64(h.done) / time.Since(h.began).Seconds()
-	fmt.Printf("%d of %d histories agree, %.2f a second\n", h.done, h.all(), rate)
+	now, err := h.read(ctx)
+	if err != nil {
+		return // the run has ended, or will say so itself
+	}
+	used := now.minus(h.began)
+	fmt.Printf("%d of %d histories agree, %.2f a second, %.2f s of CPU each\n", h.done, h.all(),
+		float64(h.done)/used.wall.Seconds(), used.cpu.Seconds()/float64(max(h.done, 1)))
 }
 
 // checkHistory settles one history in a database with empty tables, and empties them.

@@ -53,6 +53,7 @@ type sizes struct {
 	boards    uint64 // events, M9
 	targets   uint64 // M9; for each there is a board on each server
 	repeats   int    // of a cut of M7, and thrice of an empty one of M6
+	doublings int    // growth
 	achievers uint64 // growth, as those that follow
 	conflicts uint64
 	ties      uint64
@@ -62,7 +63,7 @@ type sizes struct {
 func fullSizes() sizes {
 	return sizes{
 		histories: []uint64{1_000_000, 10_000_000, 100_000_000}, players: 100_000, slice: 1_000_000, small: 10_000,
-		nth: 10_000_000, boards: 10_000_000, targets: 10, repeats: 3, achievers: 100_000, conflicts: 100_000, ties: 20_000, rules: 1000,
+		nth: 10_000_000, boards: 10_000_000, targets: 10, repeats: 3, doublings: 2, achievers: 100_000, conflicts: 100_000, ties: 20_000, rules: 1000,
 	}
 }
 
