@@ -276,6 +276,12 @@ func (r *Rule) Amount(e *Event) (Amount, bool) {
 	return Whole(e.Count), true
 }
 
+// ReadsAttrs reports whether the rule depends on events' attributes.
+func (r *Rule) ReadsAttrs() bool {
+	isAttr := func(key string) bool { return strings.HasPrefix(key, "attrs.") }
+	return isAttr(r.Measure.Key) || r.Prize.ByAttr != "" || slices.ContainsFunc(r.When, func(c Condition) bool { return isAttr(c.Key) })
+}
+
 // TallyKey names what a rule counts, whatever it gives for it: rules of one key add up
 // alike. It is a digest of conditions, subject, scope, measure, window and threshold.
 func (r *Rule) TallyKey() uint64 {

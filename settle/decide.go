@@ -314,7 +314,8 @@ func (d *deciding) evidenceOf(ctx context.Context, due []*contest, claims []evid
 	contests := make([]rules.Contest, len(due))
 	latest := -rules.Never
 	var sales []evidence.Sale
-	var numbers []int // of the sales, among the contests
+	var boards []rules.Contest
+	var ofSales, ofBoards []int // their numbers among the contests
 	for i, c := range due {
 		ev, found := &all[i], &claims[i]
 		ev.Secret, ev.Beyond, ev.Runs, contests[i] = d.secret, rules.Never, found.Runs, c.Contest
@@ -322,7 +323,7 @@ func (d *deciding) evidenceOf(ctx context.Context, due []*contest, claims []evid
 		switch c.Rule.Kind {
 		case rules.Leaderboard:
 			found.Look = true
-			ev.Scores, err = d.evidence.Scores(ctx, c.Contest, d.cut)
+			boards, ofBoards = append(boards, c.Contest), append(ofBoards, i)
 		case rules.Sale:
 			found.Look = true
 			since := cmp.Or(c.since, d.cut.Number)
@@ -330,7 +331,7 @@ func (d *deciding) evidenceOf(ctx context.Context, due []*contest, claims []evid
 				since = evidence.Everybody
 			}
 			ev.Unanswered = since != evidence.Everybody
-			sales, numbers = append(sales, evidence.Sale{Contest: c.Contest, Since: since, Line: c.line}), append(numbers, i)
+			sales, ofSales = append(sales, evidence.Sale{Contest: c.Contest, Since: since, Line: c.line}), append(ofSales, i)
 		case rules.Achievement:
 			if found.Look {
 				err = d.standings(ctx, c, ev.Runs)
@@ -351,8 +352,15 @@ func (d *deciding) evidenceOf(ctx context.Context, due []*contest, claims []evid
 	if err != nil {
 		return nil, err
 	}
-	for i, n := range numbers {
+	for i, n := range ofSales {
 		all[n].Attempts = attempts[i]
+	}
+	scores, err := d.evidence.Scores(ctx, boards, d.cut)
+	if err != nil {
+		return nil, err
+	}
+	for i, n := range ofBoards {
+		all[n].Scores = scores[i]
 	}
 	if latest == -rules.Never {
 		return all, nil

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -142,6 +143,21 @@ func (q *query) near(w rules.Window) string {
 		return "1"
 	}
 	return "(at_ns BETWEEN " + q.instant(w.Opens.Add(-farthest)) + " AND " + q.instant(w.Closes.Add(farthest)) + ")"
+}
+
+// nearAny is near of any of the windows; what overlaps is one condition.
+func (q *query) nearAny(windows []rules.Window) string {
+	windows = slices.Clone(windows)
+	slices.SortFunc(windows, func(a, b rules.Window) int { return cmp.Compare(a.Opens, b.Opens) })
+	var all []string
+	for len(windows) > 0 {
+		hull := windows[0]
+		for windows = windows[1:]; len(windows) > 0 && !hull.Forever() && windows[0].Opens.Add(-farthest) <= hull.Closes.Add(farthest); windows = windows[1:] {
+			hull.Closes = max(hull.Closes, windows[0].Closes)
+		}
+		all = append(all, q.near(hull))
+	}
+	return "(" + strings.Join(all, " OR ") + ")"
 }
 
 // inScope is the condition that an event counts in the scope.

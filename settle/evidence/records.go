@@ -11,7 +11,7 @@ import (
 	"photofinish/rules"
 )
 
-// subjectsPerQuery bounds how many subjects' events are in memory at once.
+// subjectsPerQuery bounds how many subjects one statement reads the events of.
 const subjectsPerQuery = 500
 
 // wanted are subjects of a contest, sorted, whose records are to be read.
@@ -21,85 +21,197 @@ type wanted struct {
 }
 
 // gather reads the records of the subjects and calls each with the number of the
-// contest and what counts in it of one subject, contests and subjects in order. A record
-// stands for an identity; it counts for the contest's rule, in its scope and window.
-// Several contests share a statement, and no more than some subjects are in memory.
+// contest and what counts in it of one subject, subjects in order. A record stands for
+// an identity; it counts for the contest's rule, in its scope and window. Contests share
+// statements, and the events of one player are in memory, or those of the members of
+// some guilds.
 func (r *Reader) gather(ctx context.Context, cut *rules.Cut, wants []wanted, each func(i int, subject string, records []rules.Record)) error {
-	var part []wanted
-	var numbers []int
-	room := subjectsPerQuery
-	flush := func() error {
-		if len(part) == 0 {
-			return nil
-		}
-		err := r.gatherPart(ctx, cut, part, func(i int, subject string, records []rules.Record) { each(numbers[i], subject, records) })
-		part, numbers, room = nil, nil, subjectsPerQuery
-		return err
-	}
+	var players []string
 	for i, w := range wants {
-		for rest := w.subjects; len(rest) > 0; {
-			n := min(room, len(rest))
-			part, numbers = append(part, wanted{w.Contest, rest[:n]}), append(numbers, i)
-			rest = rest[n:]
-			if room -= n; room == 0 {
-				if err := flush(); err != nil {
-					return err
-				}
+		if len(w.subjects) == 0 {
+			continue
+		}
+		if w.Rule.Subject != rules.SubjectGuild {
+			players = append(players, w.subjects...)
+			continue
+		}
+		for some := range slices.Chunk(w.subjects, guildsPerQuery) {
+			if err := r.gatherGuilds(ctx, cut, wanted{w.Contest, some}, func(guild string, records []rules.Record) { each(i, guild, records) }); err != nil {
+				return err
 			}
 		}
+	}
+	slices.Sort(players)
+	for some := range slices.Chunk(slices.Compact(players), subjectsPerQuery) {
+		var part []wanted
+		var numbers []int
+		for i, w := range wants {
+			from, _ := slices.BinarySearch(w.subjects, some[0])
+			to, last := slices.BinarySearch(w.subjects, some[len(some)-1])
+			if last {
+				to++
+			}
+			if from < to && w.Rule.Subject != rules.SubjectGuild {
+				part, numbers = append(part, wanted{w.Contest, w.subjects[from:to]}), append(numbers, i)
+			}
+		}
+		for len(part) > 0 {
+			n := min(len(part), contestsPerQuery)
+			if err := r.gatherPlayers(ctx, cut, some, part[:n], func(i int, player string, records []rules.Record) { each(numbers[i], player, records) }); err != nil {
+				return err
+			}
+			part, numbers = part[n:], numbers[n:]
+		}
+	}
+	return nil
+}
+
+// guildsPerQuery bounds how many guilds' events are in memory.
+const guildsPerQuery = 20
+
+// gatherGuilds reads the events of guilds by their members: the log has an order by
+// player, none by guild.
+func (r *Reader) gatherGuilds(ctx context.Context, cut *rules.Cut, w wanted, each func(string, []rules.Record)) error {
+	players, err := r.members(ctx, w.Contest, w.subjects)
+	if err != nil {
+		return err
+	}
+	var rows []*rules.Record
+	for some := range slices.Chunk(players, subjectsPerQuery) {
+		q := &query{}
+		condition := q.ofRule([]wanted{w}) + " AND guild IN " + q.texts(w.subjects)
+		if err := r.rows(ctx, cut, q, some, condition, []wanted{w}, "", func(rec *rules.Record) error { rows = append(rows, rec); return nil }); err != nil {
+			return err
+		}
+	}
+	counts, err := r.counting(ctx, cut, players)
+	if err != nil {
+		return err
+	}
+	if rows, err = r.unique(ctx, rows, counts); err != nil {
+		return err
+	}
+	slices.SortStableFunc(rows, func(a, b *rules.Record) int { return strings.Compare(a.Guild, b.Guild) })
+	for start := 0; start < len(rows); {
+		guild, end := rows[start].Guild, start+1
+		for end < len(rows) && rows[end].Guild == guild {
+			end++
+		}
+		if records := w.counted(rows[start:end]); len(records) > 0 {
+			each(guild, records)
+		}
+		start = end
+	}
+	return nil
+}
+
+// counted returns the records that count in the contest.
+func (w *wanted) counted(rows []*rules.Record) []rules.Record {
+	var records []rules.Record
+	for _, rec := range rows {
+		if c, ok := w.Rule.ContestOf(rec); ok && c == w.Contest {
+			records = append(records, *rec)
+		}
+	}
+	return records
+}
+
+// gatherPlayers reads the events of players one after the other.
+func (r *Reader) gatherPlayers(ctx context.Context, cut *rules.Cut, players []string, part []wanted, each func(int, string, []rules.Record)) error {
+	counts, err := r.counting(ctx, cut, players)
+	if err != nil {
+		return err
+	}
+	q := &query{}
+	var conditions []string
+	for rest := part; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].Rule == rest[0].Rule {
+			n++
+		}
+		condition := q.ofRule(rest[:n])
+		if n < len(part) { // others want other players
+			condition += " AND player IN " + q.texts(subjectsIn(rest[:n]))
+		}
+		conditions, rest = append(conditions, "("+condition+")"), rest[n:]
+	}
+	var rows []*rules.Record
+	flush := func() error {
+		if len(rows) == 0 {
+			return nil
+		}
+		player := rows[0].Player
+		unique, err := r.unique(ctx, rows, counts)
+		if err != nil {
+			return err
+		}
+		rows = rows[:0]
+		for i := range part {
+			if _, asked := slices.BinarySearch(part[i].subjects, player); !asked {
+				continue
+			}
+			if records := part[i].counted(unique); len(records) > 0 {
+				each(i, player, records)
+			}
+		}
+		return nil
+	}
+	err = r.rows(ctx, cut, q, players, "("+strings.Join(conditions, "\n    OR ")+")", part, "ORDER BY player", func(rec *rules.Record) error {
+		if len(rows) > 0 && rec.Player != rows[0].Player {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		rows = append(rows, rec)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	return flush()
 }
 
-func (r *Reader) gatherPart(ctx context.Context, cut *rules.Cut, part []wanted, each func(int, string, []rules.Record)) error {
-	q := &query{}
-	var all, conditions []string
+// subjectsIn returns the subjects of all, sorted.
+func subjectsIn(part []wanted) []string {
+	var all []string
 	for _, w := range part {
-		players := w.subjects
-		condition := q.matches(w.Rule) + " AND " + q.near(w.Window) + " AND " + q.inScope(w.Scope)
-		if w.Rule.Subject == rules.SubjectGuild {
-			var err error
-			if players, err = r.members(ctx, w.Contest, w.subjects); err != nil {
-				return err
-			}
-			condition += " AND guild IN " + q.texts(w.subjects)
-		}
-		if len(part) > 1 {
-			condition += " AND player IN " + q.texts(append(players, ""))
-		}
-		all, conditions = append(all, players...), append(conditions, "("+condition+")")
+		all = append(all, w.subjects...)
 	}
 	slices.Sort(all)
-	var rows []rules.Record
-	for some := range slices.Chunk(slices.Compact(all), subjectsPerQuery) {
-		q := &query{q.args}
-		statement := "SELECT " + recordColumns + "\nFROM event_log\nWHERE player IN " + q.texts(some) + " AND (" + strings.Join(conditions, "\n    OR ") + ") AND " + q.within(cut)
-		err := r.each(ctx, "read the evidence of rule "+part[0].Rule.ID, statement, q.args, func(rs driver.Rows) error {
-			rec, err := scanRecord(rs)
-			rows = append(rows, rec)
-			return err
-		})
+	return slices.Compact(all)
+}
+
+// ofRule is a condition that holds of all events that count in contests of one rule, and
+// perhaps of others.
+func (q *query) ofRule(contests []wanted) string {
+	condition := q.matches(contests[0].Rule)
+	windows := make([]rules.Window, len(contests))
+	same := true
+	for i, w := range contests {
+		windows[i] = w.Window
+		same = same && w.Scope == contests[0].Scope
+	}
+	if same {
+		condition += " AND " + q.inScope(contests[0].Scope)
+	}
+	return condition + " AND " + q.nearAny(windows)
+}
+
+// rows reads the rows of players in the cut, as far as a condition holds.
+func (r *Reader) rows(ctx context.Context, cut *rules.Cut, q *query, players []string, condition string, of []wanted, order string, each func(*rules.Record) error) error {
+	columns := recordColumns
+	if !slices.ContainsFunc(of, func(w wanted) bool { return w.Rule.ReadsAttrs() }) {
+		columns = strings.Replace(columns, "attrs", "CAST(map(), 'Map(LowCardinality(String), String)') AS attrs", 1)
+	}
+	statement := "SELECT " + columns + "\nFROM event_log\nWHERE player IN " + q.texts(players) + " AND " + condition + " AND " + q.within(cut) + "\n" + order
+	var scan scanner
+	return r.each(ctx, "read the evidence of rule "+of[0].Rule.ID, statement, q.args, func(rs driver.Rows) error {
+		rec, err := scan.record(rs)
 		if err != nil {
 			return err
 		}
-	}
-	unique, err := r.unique(ctx, cut, rows)
-	if err != nil {
-		return err
-	}
-	for i, w := range part {
-		var records []rules.Record
-		for j := range unique {
-			rec := &unique[j]
-			if c, ok := w.Rule.ContestOf(rec); ok && c == w.Contest {
-				if _, asked := slices.BinarySearch(w.subjects, w.Rule.SubjectOf(&rec.Event)); asked {
-					records = append(records, *rec)
-				}
-			}
-		}
-		bySubject(w.Rule, records, func(subject string, records []rules.Record) { each(i, subject, records) })
-	}
-	return nil
+		return each(rec)
+	})
 }
 
 // members returns the players who have counted for the guilds in the contest, sorted.
@@ -123,50 +235,45 @@ func (q *query) tally(c rules.Contest) string {
 
 // unique returns one record for each identity: of the contents the one that counts, of
 // its copies the one that the earliest cut holds, within one cut the one whose time is
-// known best, then by (node, offset). Rows are all that the cut holds of their content.
-func (r *Reader) unique(ctx context.Context, cut *rules.Cut, rows []rules.Record) ([]rules.Record, error) {
-	counts, err := r.counting(ctx, cut, rows)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(rows, func(a, b rules.Record) int {
-		return cmp.Or(a.Identity().Compare(b.Identity()), cmp.Compare(a.Node, b.Node), cmp.Compare(a.Offset, b.Offset))
+// known best, then by (node, offset). Rows are all that the cut holds of their content;
+// they are sorted in place.
+func (r *Reader) unique(ctx context.Context, rows []*rules.Record, counts map[rules.Identity]rules.Content) ([]*rules.Record, error) {
+	slices.SortFunc(rows, func(a, b *rules.Record) int {
+		return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.ID, b.ID), strings.Compare(a.Node, b.Node), cmp.Compare(a.Offset, b.Offset))
 	})
-	var unique []rules.Record
+	unique := make([]*rules.Record, 0, len(rows))
 	for start := 0; start < len(rows); {
 		end := start + 1
-		for end < len(rows) && rows[end].Identity() == rows[start].Identity() {
+		for end < len(rows) && rows[end].ID == rows[start].ID && rows[end].Server == rows[start].Server {
 			end++
 		}
 		same := rows[start:end]
-		if content, conflict := counts[same[0].Identity()]; conflict {
-			same = slices.DeleteFunc(slices.Clone(same), func(rec rules.Record) bool { return rec.Content != content })
-		}
-		if len(same) > 0 {
-			best, err := r.best(ctx, same)
-			if err != nil {
-				return nil, err
-			}
-			unique = append(unique, best)
-		}
 		start = end
+		if len(counts) > 0 {
+			if content, conflict := counts[same[0].Identity()]; conflict {
+				same = slices.DeleteFunc(slices.Clone(same), func(rec *rules.Record) bool { return rec.Content != content })
+			}
+		}
+		if len(same) == 0 {
+			continue
+		}
+		best, err := r.best(ctx, same)
+		if err != nil {
+			return nil, err
+		}
+		unique = append(unique, best)
 	}
 	return unique, nil
 }
 
-// counting returns the contents that count of identities in conflict, of those that
-// the rows' players are named by.
-func (r *Reader) counting(ctx context.Context, cut *rules.Cut, rows []rules.Record) (map[rules.Identity]rules.Content, error) {
-	var players []string
-	for i := range rows {
-		players = append(players, rows[i].Player)
-	}
-	slices.Sort(players)
+// counting returns the contents that count of identities in conflict, of those that the
+// players are named by.
+func (r *Reader) counting(ctx context.Context, cut *rules.Cut, players []string) (map[rules.Identity]rules.Content, error) {
 	counts := map[rules.Identity]rules.Content{}
 	if r.calm {
 		return counts, nil
 	}
-	for some := range slices.Chunk(slices.Compact(players), subjectsPerQuery) {
+	for some := range slices.Chunk(players, subjectsPerQuery) {
 		q := &query{}
 		statement := "SELECT server, id, content FROM conflicts WHERE player IN " + q.texts(some) + " AND cut <= " + q.uint(cut.Number) + " GROUP BY server, id, content"
 		err := r.each(ctx, "read the conflicts", statement, q.args, func(rs driver.Rows) error {
@@ -185,11 +292,21 @@ func (r *Reader) counting(ctx context.Context, cut *rules.Cut, rows []rules.Reco
 	return counts, nil
 }
 
+// playersOf returns the players that rows name, sorted.
+func playersOf(rows []*rules.Record) []string {
+	players := make([]string, len(rows))
+	for i, rec := range rows {
+		players[i] = rec.Player
+	}
+	slices.Sort(players)
+	return slices.Compact(players)
+}
+
 // best returns the copy that stands for an event. Which cut held a copy first is only
 // asked where the copies do not say the same, or came by several nodes: of one node the
 // lower offset is never later.
-func (r *Reader) best(ctx context.Context, same []rules.Record) (rules.Record, error) {
-	differ := slices.ContainsFunc(same, func(rec rules.Record) bool {
+func (r *Reader) best(ctx context.Context, same []*rules.Record) (*rules.Record, error) {
+	differ := slices.ContainsFunc(same, func(rec *rules.Record) bool {
 		return rec.Earliest != same[0].Earliest || rec.Latest != same[0].Latest || rec.Instant != same[0].Instant || rec.Node != same[0].Node
 	})
 	if !differ {
@@ -199,27 +316,11 @@ func (r *Reader) best(ctx context.Context, same []rules.Record) (rules.Record, e
 	for _, rec := range same {
 		cut, err := r.cutOf(ctx, rec.Node, rec.Offset, rec.Instant)
 		if err != nil {
-			return best, err
+			return nil, err
 		}
 		if first == 0 || cut < first || cut == first && rec.Latest-rec.Earliest < best.Latest-best.Earliest {
 			best, first = rec, cut
 		}
 	}
 	return best, nil
-}
-
-// bySubject splits records of a rule by subject and calls each, subjects in order.
-func bySubject(r *rules.Rule, records []rules.Record, each func(string, []rules.Record)) {
-	subject := func(i int) string { return r.SubjectOf(&records[i].Event) }
-	slices.SortStableFunc(records, func(a, b rules.Record) int {
-		return strings.Compare(r.SubjectOf(&a.Event), r.SubjectOf(&b.Event))
-	})
-	for start := 0; start < len(records); {
-		end := start + 1
-		for end < len(records) && subject(end) == subject(start) {
-			end++
-		}
-		each(subject(start), records[start:end])
-		start = end
-	}
 }

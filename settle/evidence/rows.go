@@ -43,15 +43,20 @@ func (r *Reader) exec(ctx context.Context, what, statement string, args []any) e
 const recordColumns = `node, offset, content, server, region, id, type, at_ns, seq, instant_ns, earliest_ns, latest_ns, backdated,
     player, guild, target, sku, count, price_minor, currency, attrs`
 
-func scanRecord(rows driver.Rows) (rules.Record, error) {
-	var r rules.Record
-	var content string
-	var backdated uint8
-	var at, instant, earliest, latest int64
-	err := rows.Scan(&r.Node, &r.Offset, &content, &r.Server, &r.Region, &r.ID, &r.Type, &at, &r.Seq, &instant, &earliest, &latest, &backdated,
+// scanner scans rows into records, with one place for what is converted. The zero value
+// is ready for use.
+type scanner struct {
+	content                       string
+	backdated                     uint8
+	at, instant, earliest, latest int64
+}
+
+func (s *scanner) record(rows driver.Rows) (*rules.Record, error) {
+	r := &rules.Record{}
+	err := rows.Scan(&r.Node, &r.Offset, &s.content, &r.Server, &r.Region, &r.ID, &r.Type, &s.at, &r.Seq, &s.instant, &s.earliest, &s.latest, &s.backdated,
 		&r.Player, &r.Guild, &r.Target, &r.SKU, &r.Count, &r.Price.Amount, &r.Price.Currency, &r.Attrs)
-	r.At, r.Instant, r.Earliest, r.Latest = rules.Instant(at), rules.Instant(instant), rules.Instant(earliest), rules.Instant(latest)
-	r.Backdated = backdated != 0
-	copy(r.Content[:], content)
+	r.At, r.Instant, r.Earliest, r.Latest = rules.Instant(s.at), rules.Instant(s.instant), rules.Instant(s.earliest), rules.Instant(s.latest)
+	r.Backdated = s.backdated != 0
+	copy(r.Content[:], s.content)
 	return r, err
 }

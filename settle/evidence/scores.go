@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -10,36 +11,68 @@ import (
 	"photofinish/rules"
 )
 
-// Scores returns the exact scores of every subject that can be on the board. Tallies,
-// which may only err upward, name the candidates: those that can have more than the
-// last line of the board, once that is known exactly. Where the least leads a tally says
-// nothing, and everybody is read.
-func (r *Reader) Scores(ctx context.Context, c rules.Contest, cut *rules.Cut) ([]rules.Score, error) {
-	var scores []rules.Score
-	done := map[string]bool{}
-	for limit := 2*c.Rule.Top + 50; ; limit *= 4 {
-		candidates, least, err := r.candidates(ctx, c, limit)
-		if err != nil {
-			return nil, err
+// Scores returns, for each contest, the exact scores of every subject that can be on its
+// board. Tallies, which may only err upward, name the candidates: those that can have
+// more than the last line of the board, once that is known exactly. Where the least leads
+// a tally says nothing, and everybody is read.
+func (r *Reader) Scores(ctx context.Context, contests []rules.Contest, cut *rules.Cut) ([][]rules.Score, error) {
+	scores := make([][]rules.Score, len(contests))
+	done := make([]map[string]bool, len(contests))
+	open := make([]int, len(contests))
+	for i := range contests {
+		done[i], open[i] = map[string]bool{}, i
+	}
+	for round := 1; len(open) > 0; round *= 4 {
+		wants := make([]wanted, len(contests))
+		ends := make([]candidates, len(contests))
+		for _, part := range byTop(contests, open) {
+			limit := round * (2*contests[part[0]].Rule.Top + 50)
+			if err := r.candidates(ctx, contests, part, limit, ends); err != nil {
+				return nil, err
+			}
+			for _, i := range part {
+				ends[i].exhausted = len(ends[i].subjects) < limit
+			}
 		}
-		exhausted := len(candidates) < limit
-		candidates = slices.DeleteFunc(candidates, func(s string) bool { return done[s] })
-		slices.Sort(candidates)
-		err = r.gather(ctx, cut, []wanted{{c, candidates}}, func(_ int, subject string, records []rules.Record) {
-			if s, ok := c.Rule.Score(subject, records); ok {
-				scores = append(scores, s)
+		for _, i := range open {
+			fresh := slices.DeleteFunc(ends[i].subjects, func(s string) bool { return done[i][s] })
+			slices.Sort(fresh)
+			wants[i] = wanted{contests[i], fresh}
+			for _, s := range fresh {
+				done[i][s] = true
+			}
+		}
+		err := r.gather(ctx, cut, wants, func(i int, subject string, records []rules.Record) {
+			if s, ok := contests[i].Rule.Score(subject, records); ok {
+				scores[i] = append(scores[i], s)
 			}
 		})
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range candidates {
-			done[s] = true
-		}
-		if exhausted || c.Rule.Order != rules.OrderAsc && leastOnBoard(scores, c.Rule.Top).Compare(least) > 0 {
-			return scores, nil
-		}
+		open = slices.DeleteFunc(open, func(i int) bool {
+			rule := contests[i].Rule
+			return ends[i].exhausted || rule.Order != rules.OrderAsc && leastOnBoard(scores[i], rule.Top).Compare(ends[i].least) > 0
+		})
 	}
+	return scores, nil
+}
+
+// byTop splits numbers of contests by how long their boards are, no more at once than one
+// statement asks about.
+func byTop(contests []rules.Contest, numbers []int) [][]int {
+	top := func(i int) int { return contests[i].Rule.Top }
+	sorted := slices.SortedStableFunc(slices.Values(numbers), func(a, b int) int { return cmp.Compare(top(a), top(b)) })
+	var parts [][]int
+	for start := 0; start < len(sorted); {
+		end := start + 1
+		for end < len(sorted) && end-start < contestsPerQuery && top(sorted[end]) == top(sorted[start]) {
+			end++
+		}
+		parts = append(parts, sorted[start:end])
+		start = end
+	}
+	return parts
 }
 
 // leastOnBoard returns the score of the last of the top lines, or 0 where there are
@@ -56,34 +89,46 @@ func leastOnBoard(scores []rules.Score, top int) rules.Amount {
 	return values[len(values)-top]
 }
 
-// candidates returns the subjects with the highest tallies, at most limit, and the
-// lowest of these.
-func (r *Reader) candidates(ctx context.Context, c rules.Contest, limit int) ([]string, rules.Amount, error) {
+// candidates are the subjects of a contest with the highest tallies, and the lowest of
+// these.
+type candidates struct {
+	subjects  []string
+	least     rules.Amount
+	exhausted bool // there are no others
+}
+
+// candidates fills found for the contests of some numbers, each with at most limit.
+func (r *Reader) candidates(ctx context.Context, contests []rules.Contest, numbers []int, limit int, found []candidates) error {
 	q := &query{}
-	statement := `SELECT subject, toString(sum(total) AS most)
+	var keys []string
+	byKey := map[string][]int{}
+	for _, i := range numbers {
+		keys = append(keys, q.tallyKey(contests[i]))
+		byKey[keyOf(contests[i])] = append(byKey[keyOf(contests[i])], i)
+	}
+	statement := `SELECT ` + tallyKey + `, subject, toString(sum(total))
 FROM
 (
-    SELECT subject, member, value, argMax(total, cut) AS total
+    SELECT ` + tallyKey + `, subject, member, value, argMax(total, cut) AS total
     FROM tallies
-    WHERE ` + q.tally(c) + `
-    GROUP BY subject, member, value
+    WHERE (` + tallyKey + `) IN (` + strings.Join(keys, ", ") + `)
+    GROUP BY ` + tallyKey + `, subject, member, value
 )
-GROUP BY subject
-ORDER BY sum(total) DESC, subject
-LIMIT ` + q.uint(uint64(limit))
-	var subjects []string
-	var least rules.Amount
-	err := r.each(ctx, "find the candidates of rule "+c.Rule.ID, statement, q.args, func(rows driver.Rows) error {
-		var subject, most string
-		if err := rows.Scan(&subject, &most); err != nil {
+GROUP BY ` + tallyKey + `, subject
+ORDER BY ` + tallyKey + `, sum(total) DESC, subject
+LIMIT ` + q.uint(uint64(limit)) + ` BY ` + tallyKey
+	return r.each(ctx, "find the candidates of boards", statement, q.args, func(rows driver.Rows) error {
+		var most string
+		key, subject, err := scanTallyKey(rows, &most)
+		if err != nil {
 			return err
 		}
-		subjects = append(subjects, subject)
-		var err error
-		least, err = rules.ParseAmount(most)
+		least, err := rules.ParseAmount(most)
+		for _, i := range byKey[key] {
+			found[i].subjects, found[i].least = append(found[i].subjects, subject), least
+		}
 		return err
 	})
-	return subjects, least, err
 }
 
 // Sale is a sale whose purchase attempts are asked for.
@@ -149,9 +194,10 @@ func (r *Reader) Fresh(ctx context.Context, contests []rules.Contest, prev, cut 
 	for i, c := range contests {
 		q := &query{}
 		statement := "SELECT " + recordColumns + " FROM (" + q.slice("*", prev, cut) + ") WHERE " + q.matches(c.Rule) + " AND " + q.inScope(c.Scope) + " AND " + q.near(c.Window)
-		var rows []rules.Record
+		var rows []*rules.Record
+		var scan scanner
 		err := r.each(ctx, "read what is new for rule "+c.Rule.ID, statement, q.args, func(rs driver.Rows) error {
-			rec, err := scanRecord(rs)
+			rec, err := scan.record(rs)
 			rows = append(rows, rec)
 			return err
 		})
@@ -161,19 +207,21 @@ func (r *Reader) Fresh(ctx context.Context, contests []rules.Contest, prev, cut 
 		if rows, err = r.without(ctx, prev, rows); err != nil {
 			return nil, err
 		}
-		if rows, err = r.unique(ctx, cut, rows); err != nil {
+		counts, err := r.counting(ctx, cut, playersOf(rows))
+		if err != nil {
 			return nil, err
 		}
-		fresh[i] = slices.DeleteFunc(rows, func(rec rules.Record) bool {
-			of, ok := c.Rule.ContestOf(&rec)
-			return !ok || of != c
-		})
+		if rows, err = r.unique(ctx, rows, counts); err != nil {
+			return nil, err
+		}
+		w := wanted{Contest: c}
+		fresh[i] = w.counted(rows)
 	}
 	return fresh, nil
 }
 
 // without leaves out the rows of identities that the cut held.
-func (r *Reader) without(ctx context.Context, prev *rules.Cut, rows []rules.Record) ([]rules.Record, error) {
+func (r *Reader) without(ctx context.Context, prev *rules.Cut, rows []*rules.Record) ([]*rules.Record, error) {
 	if prev.Number == 0 || len(rows) == 0 {
 		return rows, nil
 	}
@@ -201,7 +249,7 @@ func (r *Reader) without(ctx context.Context, prev *rules.Cut, rows []rules.Reco
 			}
 		}
 	}
-	return slices.DeleteFunc(rows, func(rec rules.Record) bool { return known[rec.Identity()] }), nil
+	return slices.DeleteFunc(rows, func(rec *rules.Record) bool { return known[rec.Identity()] }), nil
 }
 
 // Subject returns all records that count for a rule and subject, in any window, and how
@@ -209,20 +257,34 @@ func (r *Reader) without(ctx context.Context, prev *rules.Cut, rows []rules.Reco
 func (r *Reader) Subject(ctx context.Context, rule *rules.Rule, cut *rules.Cut, subject string) ([]rules.Record, map[rules.Identity]int, error) {
 	q := &query{}
 	statement := "SELECT " + recordColumns + "\nFROM event_log\nWHERE " + rule.Subject + " = " + q.text(subject) + " AND " + q.matches(rule) + " AND " + q.within(cut)
-	var rows []rules.Record
+	var rows []*rules.Record
+	var scan scanner
 	copies := map[rules.Identity]int{}
 	err := r.each(ctx, "read the events of "+subject, statement, q.args, func(rs driver.Rows) error {
-		rec, err := scanRecord(rs)
+		rec, err := scan.record(rs)
+		if err != nil {
+			return err
+		}
 		rows = append(rows, rec)
 		copies[rec.Identity()]++
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	unique, err := r.unique(ctx, cut, rows)
+	counts, err := r.counting(ctx, cut, playersOf(rows))
 	if err != nil {
 		return nil, nil, err
 	}
-	return slices.DeleteFunc(unique, func(rec rules.Record) bool { return !rule.Match(&rec.Event) }), copies, nil
+	unique, err := r.unique(ctx, rows, counts)
+	if err != nil {
+		return nil, nil, err
+	}
+	var records []rules.Record
+	for _, rec := range unique {
+		if rule.Match(&rec.Event) {
+			records = append(records, *rec)
+		}
+	}
+	return records, copies, nil
 }

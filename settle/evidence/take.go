@@ -497,12 +497,13 @@ func (r *Reader) refused(ctx context.Context, set *rules.Ruleset, prev, cut *rul
 		q := &query{}
 		statement := "SELECT " + recordColumns + " FROM (" + q.slice("*", prev, cut) + ") WHERE " + q.matches(rule) + " AND NOT " + q.readable(rule.Measure)
 		seen := map[rules.Identity]bool{}
+		var scan scanner
 		err := r.each(ctx, "count what rule "+rule.ID+" cannot read", statement, q.args, func(rows driver.Rows) error {
-			rec, err := scanRecord(rows)
+			rec, err := scan.record(rows)
 			if err != nil {
 				return err
 			}
-			if _, ok := rule.ContestOf(&rec); ok {
+			if _, ok := rule.ContestOf(rec); ok {
 				if _, read := rule.Amount(&rec.Event); !read {
 					seen[rec.Identity()] = true
 				}
