@@ -125,10 +125,7 @@ func (r *Reader) gatherPlayers(ctx context.Context, cut *rules.Cut, players []st
 	q := &query{}
 	var conditions []string
 	for rest := part; len(rest) > 0; {
-		n := 1
-		for n < len(rest) && rest[n].Rule == rest[0].Rule {
-			n++
-		}
+		n := ofOneRule(rest)
 		condition := q.ofRule(rest[:n])
 		if n < len(part) { // others want other players
 			condition += " AND player IN " + q.texts(subjectsIn(rest[:n]))
@@ -146,13 +143,10 @@ func (r *Reader) gatherPlayers(ctx context.Context, cut *rules.Cut, players []st
 			return err
 		}
 		rows = rows[:0]
-		for i := range part {
-			if _, asked := slices.BinarySearch(part[i].subjects, player); !asked {
-				continue
-			}
-			if records := part[i].counted(unique); len(records) > 0 {
-				each(i, player, records)
-			}
+		for first := 0; first < len(part); {
+			n := ofOneRule(part[first:])
+			count(part[first:first+n], player, unique, func(i int, records []rules.Record) { each(first+i, player, records) })
+			first += n
 		}
 		return nil
 	}
@@ -169,6 +163,37 @@ func (r *Reader) gatherPlayers(ctx context.Context, cut *rules.Cut, players []st
 		return err
 	}
 	return flush()
+}
+
+// ofOneRule returns how many of the first contests are of one rule.
+func ofOneRule(part []wanted) int {
+	n := 1
+	for n < len(part) && part[n].Rule == part[0].Rule {
+		n++
+	}
+	return n
+}
+
+// count calls each with the number of a contest, all of which are of one rule, and the
+// records that count in it, if it asks for the player.
+func count(contests []wanted, player string, rows []*rules.Record, each func(int, []rules.Record)) {
+	of := make([][]rules.Record, len(contests))
+	for _, rec := range rows {
+		c, ok := contests[0].Rule.ContestOf(rec)
+		if !ok {
+			continue
+		}
+		for i := range contests {
+			if contests[i].Window == c.Window && contests[i].Scope == c.Scope {
+				of[i] = append(of[i], *rec)
+			}
+		}
+	}
+	for i, records := range of {
+		if _, asked := slices.BinarySearch(contests[i].subjects, player); asked && len(records) > 0 {
+			each(i, records)
+		}
+	}
 }
 
 // subjectsIn returns the subjects of all, sorted.

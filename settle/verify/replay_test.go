@@ -15,7 +15,7 @@ import (
 // On many random histories, without a database, the replay decides what the simulation
 // decides. PHOTOFINISH_HISTORIES asks for more rounds of each kind.
 func TestReplay(t *testing.T) {
-	rounds := 100
+	rounds := 30
 	if n, err := strconv.Atoi(os.Getenv("PHOTOFINISH_HISTORIES")); err == nil {
 		rounds = n
 	}
