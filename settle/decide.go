@@ -16,6 +16,16 @@ import (
 // load reads the state of the last settled cut, once in the life of a settler, and the
 // cut that was recorded after it, if that is not settled.
 func (s *Settler) load(ctx context.Context) error {
+	if s.state != nil {
+		settled, recorded, err := s.ledger.Numbers(ctx)
+		if err != nil {
+			return err
+		}
+		if n := s.state.last.Number; settled == n && recorded == n {
+			s.next = nil
+			return nil
+		}
+	}
 	last, err := s.ledger.Last(ctx)
 	if err != nil {
 		return err
@@ -143,11 +153,14 @@ func (s *Settler) plan(ctx context.Context, set *rules.Ruleset, now hour.Now, pr
 	if s.next != nil {
 		last = hour.Last{Cut: *s.next, Unsettled: true}
 	}
-	closed, err := s.ledger.Clock(ctx)
-	if err != nil {
-		return hour.Plan{}, err
+	// The store's clock decides nothing in a plan, and is read where there is a cut to close.
+	plan, err := s.cfg.Hour.Next(now, last, progress, log, 0, set.Digest)
+	if err != nil || plan.Cut == nil || plan.Resume {
+		return plan, err
 	}
-	return s.cfg.Hour.Next(now, last, progress, log, closed, set.Digest)
+	closed, err := s.ledger.Clock(ctx)
+	plan.Cut.ClosedAt = max(closed, plan.Cut.ClosedAt)
+	return plan, err
 }
 
 // decide returns the sealed entries of the cut: conflicts, then what is decided of each

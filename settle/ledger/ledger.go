@@ -51,6 +51,7 @@ func Migrate(ctx context.Context, conn driver.Conn) error {
 type Store struct {
 	conn    driver.Conn
 	history history
+	kept    string // digest of the ruleset that was last seen to be recorded
 }
 
 // New returns a store on tables that Migrate made. It does no I/O.
@@ -164,20 +165,33 @@ func (s *Store) Last(ctx context.Context) (Last, error) {
 	return last, nil
 }
 
+// Numbers returns the number of the last settled cut and that of the last recorded one; 0
+// is none.
+func (s *Store) Numbers(ctx context.Context) (settled, recorded uint64, err error) {
+	const statement = "SELECT (SELECT max(cut) FROM ledger WHERE kind = 'settled'), (SELECT max(number) FROM cuts)"
+	if err := s.conn.QueryRow(ctx, statement).Scan(&settled, &recorded); err != nil {
+		return 0, 0, fmt.Errorf("read the last cuts' numbers: %w", err)
+	}
+	return settled, recorded, nil
+}
+
 // KeepRuleset records the ruleset, unless it is there.
 func (s *Store) KeepRuleset(ctx context.Context, set *rules.Ruleset) error {
+	if set.Digest == s.kept {
+		return nil
+	}
 	var n uint64
 	err := s.conn.QueryRow(ctx, "SELECT count() FROM rulesets WHERE digest = {digest:String}",
 		clickhouse.Named("digest", set.Digest)).Scan(&n)
 	if err != nil {
 		return fmt.Errorf("look for ruleset %s: %w", set.Digest, err)
 	}
-	if n > 0 {
-		return nil
+	if n == 0 {
+		if err := s.insert(ctx, "INSERT INTO rulesets (digest, source)", []string{set.Digest}, []string{string(set.Source)}); err != nil {
+			return fmt.Errorf("keep ruleset %s: %w", set.Digest, err)
+		}
 	}
-	if err := s.insert(ctx, "INSERT INTO rulesets (digest, source)", []string{set.Digest}, []string{string(set.Source)}); err != nil {
-		return fmt.Errorf("keep ruleset %s: %w", set.Digest, err)
-	}
+	s.kept = set.Digest
 	return nil
 }
 
