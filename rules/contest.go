@@ -46,6 +46,9 @@ func (c Contest) OpenUntil() Instant {
 	return c.Window.Closes.Add(max(c.Rule.Correct, c.Rule.Hold, time.Duration(0)))
 }
 
+// Farthest is how far the end of a claim can lie beyond its window's.
+const Farthest = 50 * time.Hour
+
 // ContestOf returns the contest that the record counts in. It reports false where
 // the record does not count for the rule, or outside its windows.
 func (r *Rule) ContestOf(rec *Record) (Contest, bool) {

@@ -356,9 +356,12 @@ func (r *Reader) Contests(ctx context.Context, set *rules.Ruleset, cut *rules.Cu
 		}
 		one := "rule = " + strconv.FormatUint(rule.TallyKey(), 10)
 		if rule.Window != (rules.WindowSpec{}) {
-			// No window is longer than nine years and a day, the longest a schedule can be.
-			last := cut.AsOf.Add(-max(rule.Correct, rule.Hold)) - 9*366*dayNs
-			one += " AND opens_ns >= " + strconv.FormatInt(int64(last), 10)
+			// Of the windows that have not ended at this time the first is the one that holds it.
+			first := cut.AsOf.Add(-max(rule.Correct, rule.Hold) - rules.Farthest)
+			if w, ok := rule.Window.At(first); ok {
+				first = w.Opens
+			}
+			one += " AND opens_ns >= " + strconv.FormatInt(int64(first), 10)
 		}
 		open = append(open, "("+one+")")
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
@@ -86,7 +85,7 @@ func (s *Store) Open(ctx context.Context, cut *rules.Cut, set *rules.Ruleset) ([
 		args = append(args, clickhouse.Named(name, r.ID))
 		// Of a window that is past correction only what is held matters, and that is not
 		// for longer than the hold after an end that no clock puts further than this.
-		last := cut.AsOf.Add(-max(r.Correct, r.Hold) - farthest)
+		last := cut.AsOf.Add(-max(r.Correct, r.Hold) - rules.Farthest)
 		open = append(open, fmt.Sprintf("rule = {%s:String} AND (window_closes_ns = 0 OR window_closes_ns > %d)", name, last))
 	}
 	if len(open) == 0 || cut.Number == 0 {
@@ -94,9 +93,6 @@ func (s *Store) Open(ctx context.Context, cut *rules.Cut, set *rules.Ruleset) ([
 	}
 	return s.entries(ctx, "SELECT body FROM ledger_entries WHERE ("+strings.Join(open, "\n    OR ")+")\nORDER BY cut, n, id", args...)
 }
-
-// farthest is how far the end of a claim can lie beyond its window's.
-const farthest = 50 * time.Hour
 
 // Contest returns the entries of one contest, in order; of an achievement those that
 // name one of the subjects.
