@@ -16,13 +16,10 @@ import (
 // than one content. Rows that the cut before held say that an identity is known.
 func (r *Reader) identities(ctx context.Context, prev, cut *rules.Cut, t *Taken) error {
 	q := &query{}
-	known := "0"
+	known, late, ofSlice := "0", "0", ""
 	if prev.Number > 0 {
-		known = q.within(prev)
-	}
-	late := "0"
-	if prev.Number > 0 {
-		late = "best < " + q.instant(prev.Through)
+		known, late = q.within(prev), "best < "+q.instant(prev.Through)
+		ofSlice = " AND (server, id) IN (SELECT server, id FROM (" + q.slice("server, id", prev, cut) + "))"
 	}
 	statement := `SELECT countIf(NOT rival AND NOT known), countIf(NOT rival AND NOT known AND ` + late + `), countIf(rival)
 FROM
@@ -32,9 +29,10 @@ FROM
         min(content) != max(content) AS rival,
         argMin(instant_ns, (latest_ns - earliest_ns, node, offset)) AS best
     FROM identities
-    WHERE ` + q.within(cut) + ` AND (server, id) IN (SELECT server, id FROM (` + q.slice("server, id", prev, cut) + `))
+    WHERE ` + q.within(cut) + ofSlice + `
     GROUP BY server, id
-)`
+)
+SETTINGS optimize_aggregation_in_order = 1` // as the table is sorted: what is in memory does not grow with the slice
 	var rivals uint64
 	err := r.each(ctx, fmt.Sprintf("count the events of cut %d", cut.Number), statement, q.args, func(rows driver.Rows) error {
 		return rows.Scan(&t.Events, &t.Late, &rivals)
