@@ -2,8 +2,10 @@ package settle_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"os/exec"
@@ -21,6 +23,7 @@ import (
 	"photofinish/rules/hour"
 	"photofinish/rules/rulefile"
 	"photofinish/settle"
+	"photofinish/settle/cost"
 )
 
 // every settles by another period than the hour.
@@ -223,6 +226,47 @@ func (s *store) Restored() error {
 	s.intact = true
 	s.restored++
 	return nil
+}
+
+// Every cut says in the log what it has cost; together that is what the run has cost.
+func TestCostOfEachCut(t *testing.T) {
+	inputs, _, through := days(t)
+	w := newWorld(t, clickhousetest.New(t))
+	w.importLogs("a", inputs...)
+	conn := cost.Wrap(w.conn)
+	var text strings.Builder
+	s, err := settle.New(conn, slog.New(slog.NewJSONHandler(&text, nil)), every(48*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := s.Run(context.Background(), w.set, hour.Now{Mode: hour.Through, T: through})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum cost.Cost
+	cuts := 0
+	for line := range strings.Lines(text.String()) {
+		var said struct {
+			Msg       string
+			Queries   uint64
+			RowsRead  uint64 `json:"rows_read"`
+			BytesRead uint64 `json:"bytes_read"`
+		}
+		if err := json.Unmarshal([]byte(line), &said); err != nil {
+			t.Fatal(err)
+		}
+		if said.Msg != "cut settled" {
+			continue
+		}
+		if cuts++; said.Queries == 0 || said.RowsRead == 0 || said.BytesRead == 0 {
+			t.Errorf("a cut that cost nothing: %s", line)
+		}
+		sum.Queries, sum.RowsRead, sum.BytesRead = sum.Queries+said.Queries, sum.RowsRead+said.RowsRead, sum.BytesRead+said.BytesRead
+	}
+	total := conn.Meter.Total()
+	if cuts != result.Cuts || sum.RowsRead > total.RowsRead || total.Queries-sum.Queries > 5 { // the last plan finds nothing due
+		t.Errorf("%d of %d cuts cost %+v, the run %+v", cuts, result.Cuts, sum, total)
+	}
 }
 
 // A start restores what may have been lost, and says so; where nothing was lost it does

@@ -13,6 +13,7 @@ import (
 
 	"photofinish/rules"
 	"photofinish/rules/hour"
+	"photofinish/settle/cost"
 	"photofinish/settle/evidence"
 	"photofinish/settle/ledger"
 )
@@ -67,6 +68,8 @@ type Settler struct {
 	cfg      Config
 	state    *state     // of the last settled cut; nil: to be read
 	next     *rules.Cut // recorded after it and not settled; nil: there is none
+	meter    *cost.Meter
+	logged   cost.Cost // what the cuts that were logged have cost
 }
 
 // New returns a settler on tables that Migrate made. It does no I/O.
@@ -74,8 +77,9 @@ func New(conn driver.Conn, log *slog.Logger, cfg Config) (*Settler, error) {
 	if err := cfg.Hour.Validate(); err != nil {
 		return nil, fmt.Errorf("settle: %w", err)
 	}
-	store := ledger.New(conn)
-	return &Settler{ledger: store, evidence: evidence.New(conn, store.CutOf), log: log, cfg: cfg}, nil
+	metered := cost.Wrap(conn)
+	store := ledger.New(metered)
+	return &Settler{ledger: store, evidence: evidence.New(metered, store.CutOf), log: log, cfg: cfg, meter: metered.Meter}, nil
 }
 
 // Migrate creates the tables that a settlement owns and are not there yet. It may run
@@ -203,9 +207,12 @@ func (s *Settler) close(ctx context.Context, plan hour.Plan, set *rules.Ruleset,
 	result.Last = recorded.Number
 	result.Cuts++
 	result.Entries += len(entries)
-	last := entries[len(entries)-1].Settled
+	last, total := entries[len(entries)-1].Settled, s.meter.Total()
+	spent := total.Minus(s.logged) // a start and a plan included
+	s.logged = total
 	s.log.InfoContext(ctx, "cut settled", "cut", recorded.Number, "kind", string(recorded.Kind), "through", recorded.Through.String(),
-		"events", last.Events, "late", last.Late, "entries", last.Entries, "digest", last.Digest)
+		"events", last.Events, "late", last.Late, "entries", last.Entries, "digest", last.Digest,
+		"queries", spent.Queries, "rows_read", spent.RowsRead, "bytes_read", spent.BytesRead)
 	if s.cfg.Each != nil {
 		s.cfg.Each(recorded, entries)
 	}

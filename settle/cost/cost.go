@@ -53,8 +53,14 @@ type Conn struct {
 	Meter *Meter
 }
 
-// Wrap returns the connection with a meter of its own.
-func Wrap(conn driver.Conn) Conn { return Conn{conn, &Meter{}} }
+// Wrap returns the connection with a meter. One that has a meter keeps it: a query tells
+// of its progress once.
+func Wrap(conn driver.Conn) Conn {
+	if metered, ok := conn.(Conn); ok {
+		return metered
+	}
+	return Conn{conn, &Meter{}}
+}
 
 // Query is that of the connection.
 func (c Conn) Query(ctx context.Context, query string, args ...any) (driver.Rows, error) {

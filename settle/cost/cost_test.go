@@ -15,7 +15,8 @@ func TestMain(m *testing.M) {
 
 // The meter says what the server read, whichever way a statement was sent.
 func TestMeter(t *testing.T) {
-	conn := cost.Wrap(clickhousetest.New(t))
+	outer := cost.Wrap(clickhousetest.New(t))
+	conn := cost.Wrap(outer)
 	ctx := t.Context()
 	for _, statement := range []string{
 		"CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n",
@@ -42,7 +43,7 @@ func TestMeter(t *testing.T) {
 	if err := rows.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := conn.Meter.Total().Minus(before); got.Queries != 2 || got.RowsRead != 200_000 || got.BytesRead != 1_600_000 {
+	if got := outer.Meter.Total().Minus(before); got.Queries != 2 || got.RowsRead != 200_000 || got.BytesRead != 1_600_000 {
 		t.Errorf("%+v", got)
 	}
 }
