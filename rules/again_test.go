@@ -16,7 +16,10 @@ func TestSettlingAgainAddsNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rounds := uint64(150)
 			if w.Nodes {
-				rounds = 15 // these have ten times the cuts
+				rounds /= 10 // these have ten times the cuts
+			}
+			if testing.Short() {
+				rounds /= 5
 			}
 			for round := range rounds {
 				h := rulestest.Random(t, rand.New(rand.NewPCG(round, 11)), w)

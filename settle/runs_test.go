@@ -25,6 +25,9 @@ import (
 // PHOTOFINISH_HISTORIES and PHOTOFINISH_FIRST_HISTORY ask for more rounds.
 func TestRuns(t *testing.T) {
 	rounds, first := 2, 0
+	if testing.Short() {
+		rounds = 1
+	}
 	if n, err := strconv.Atoi(os.Getenv("PHOTOFINISH_HISTORIES")); err == nil {
 		rounds = n
 	}

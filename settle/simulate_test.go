@@ -22,6 +22,9 @@ import (
 // PHOTOFINISH_FIRST_HISTORY for those from a number on; cmd/bench histories runs many.
 func TestSimulation(t *testing.T) {
 	rounds, first := 3, 0
+	if testing.Short() {
+		rounds = 1
+	}
 	if n, err := strconv.Atoi(os.Getenv("PHOTOFINISH_HISTORIES")); err == nil {
 		rounds = n
 	}

@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -51,7 +52,8 @@ const (
 	defaultDatabase = "photofinish"
 	defaultMaxConns = 16
 	dialLimit       = 10 * time.Second // also the wait for a free connection
-	readLimit       = 2 * time.Minute  // for one packet; a busy server sends progress far more often
+	readLimit       = 2 * time.Minute  // for one word of the server; a busy one sends progress far more often
+	queryLimit      = 24 * time.Hour   // of the driver, for all that a query sends
 	connAge         = 10 * time.Minute // then a connection is made anew
 )
 
@@ -133,7 +135,7 @@ func (cfg Config) options() (*clickhouse.Options, error) {
 		Auth:            clickhouse.Auth{Database: cfg.Database, Username: cfg.User, Password: cfg.Password},
 		Settings:        sentSettings(),
 		DialTimeout:     dialLimit,
-		ReadTimeout:     readLimit,
+		ReadTimeout:     queryLimit,
 		MaxOpenConns:    cfg.MaxConns,
 		MaxIdleConns:    cfg.MaxConns,
 		ConnMaxLifetime: connAge,
@@ -142,9 +144,11 @@ func (cfg Config) options() (*clickhouse.Options, error) {
 			{Name: "photofinish", Version: "1"},
 		}},
 	}
+	var secure *tls.Config
 	if cfg.Secure {
-		options.TLS = tlsConfig()
+		secure = tlsConfig()
 	}
+	options.DialContext = patiently(dialer(secure))
 	for addr := range strings.SplitSeq(cfg.Addr, ",") {
 		addr = strings.TrimSpace(addr)
 		if addr == "" {
@@ -179,7 +183,7 @@ func openEmbedded(ctx context.Context, cfg Config, options *clickhouse.Options, 
 	info := e.current()
 	options.Addr = []string{info.Addr}
 	options.Auth.Username, options.Auth.Password = info.User, info.Password
-	options.DialContext = e.dial
+	options.DialContext = patiently(e.dial)
 	options.Compression = nil // a loopback is faster than a compressor
 	return e, nil
 }

@@ -16,6 +16,9 @@ import (
 // decides. PHOTOFINISH_HISTORIES asks for more rounds of each kind.
 func TestReplay(t *testing.T) {
 	rounds := 30
+	if testing.Short() {
+		rounds = 5
+	}
 	if n, err := strconv.Atoi(os.Getenv("PHOTOFINISH_HISTORIES")); err == nil {
 		rounds = n
 	}
