@@ -52,7 +52,7 @@ const (
 	defaultDatabase = "photofinish"
 	defaultMaxConns = 16
 	dialLimit       = 10 * time.Second // also the wait for a free connection
-	readLimit       = 2 * time.Minute  // for one word of the server; a busy one sends progress far more often
+	readLimit       = 10 * time.Minute // for one word of the server; a busy one sends progress far more often, a merge none
 	queryLimit      = 24 * time.Hour   // of the driver, for all that a query sends
 	connAge         = 10 * time.Minute // then a connection is made anew
 )
