@@ -94,7 +94,8 @@ func (c Contest) MayWait(st *Standing) bool {
 	case Sale:
 		return c.Rule.Hold > 0 || c.Rule.Draws()
 	}
-	return st.Holds()
+	// What a draw decides is not held before its seed is committed to.
+	return st.Holds() || c.Rule.Kind == WorldFirst && c.Rule.Draws()
 }
 
 // AsksEverybody reports whether a sale that waits has to be decided from all attempts,

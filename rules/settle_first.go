@@ -52,7 +52,7 @@ func (c Contest) settleFirst(ev Evidence, st *Standing, m Moment) Decision {
 	wrong := c.wrong(ch, fixed, st)
 	d.Entries = append(d.Entries, c.withdrawn(ch, st)...)
 	d.Entries = append(d.Entries, c.corrections(wrong, ch, st)...)
-	g := giving{Contest: c, st: st, m: m, draw: draw, wrong: wrong, order: order, bound: c.bound(ev, m), regions: c.regions(ev.Runs)}
+	g := giving{Contest: c, st: st, m: m, draw: draw, wrong: wrong, order: order, bound: c.bound(ev, order, m), regions: c.regions(order)}
 	for _, p := range ch.now {
 		if !isFixed(fixed, p) {
 			d.Entries = append(d.Entries, g.place(p)...)
@@ -82,19 +82,20 @@ func (c Contest) order(runs []*Run, places int, draw Draw) []Placement {
 }
 
 // bound returns the instant before which nothing can come any more that the cut does
-// not hold.
-func (c Contest) bound(ev Evidence, m Moment) Instant {
+// not hold, for those of the order.
+func (c Contest) bound(ev Evidence, order []Placement, m Moment) Instant {
 	if m.Cut.Complete {
 		return ev.Beyond
 	}
-	return min(m.Cut.Unseen(c.Scope, c.regions(ev.Runs)), ev.Beyond)
+	return min(m.Cut.Unseen(c.Scope, c.regions(order)), ev.Beyond)
 }
 
-// regions returns those that the deciding events of runs name, sorted.
-func (c Contest) regions(runs []Run) []string {
+// regions returns those that the deciding events of the places and the runners-up name,
+// sorted: of others the evidence may not tell.
+func (c Contest) regions(order []Placement) []string {
 	var regions []string
-	for i := range runs {
-		regions = append(regions, runs[i].Region)
+	for _, p := range order {
+		regions = append(regions, p.Run.Region)
 	}
 	slices.Sort(regions)
 	return slices.Compact(regions)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -57,13 +58,14 @@ func (s *Settler) use(ctx context.Context, set *rules.Ruleset) error {
 	if st.last.Number == 0 {
 		return nil
 	}
-	if err := s.restore(ctx, set); err != nil {
+	covered, lost, err := s.restore(ctx, set)
+	if err != nil {
 		return err
 	}
-	if err := s.evidence.Start(ctx, set, &st.last, st.end.Rules); err != nil {
+	if err := s.evidence.Start(ctx, set, &st.last, covered); err != nil {
 		return err
 	}
-	changed := set.Digest != st.last.Ruleset
+	changed := lost || set.Digest != st.last.Ruleset
 	known, err := s.evidence.Contests(ctx, set, &st.last, changed || st.end.Again == rules.AgainRest)
 	if err != nil {
 		return err
@@ -94,39 +96,81 @@ const forgets = 30 * time.Second
 
 // restore writes again what the last cuts wrote beside the ledger, if a power cut can
 // have taken it, and marks what they touched: claims are not written, so they are read
-// anew, where they are not known. Nothing that is there changes.
-func (s *Settler) restore(ctx context.Context, set *rules.Ruleset) error {
+// anew, where they are not known. Nothing that is there changes. It returns the rules
+// whose tallies are there, and whether every contest must be looked at.
+func (s *Settler) restore(ctx context.Context, set *rules.Ruleset) (covered []string, lost bool, err error) {
 	st := s.state
+	covered = st.end.Rules
 	if s.cfg.Store != nil && s.cfg.Store.Intact() {
-		return nil
+		return covered, false, nil
 	}
-	before, err := s.ledger.Before(ctx, &st.last, forgets)
+	before, lost, err := s.before(ctx)
 	if err != nil {
-		return err
+		return nil, false, err
+	}
+	if before.Number > 0 && before.Ruleset != st.last.Ruleset {
+		// What the new rules count was added up since, and their claims were read.
+		old, err := s.ledger.Ruleset(ctx, before.Ruleset)
+		if err != nil {
+			return nil, false, err
+		}
+		covered, lost = old.TallyKeys(), true
 	}
 	conflicts, err := s.ledger.Conflicts(ctx, before.Number+1)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
-	if err := s.evidence.Restore(ctx, set, &before, &st.last, conflicts, st.end.Rules); err != nil {
-		return err
+	if err := s.evidence.Restore(ctx, set, &before, &st.last, conflicts, covered); err != nil {
+		return nil, false, err
 	}
 	touched, err := s.evidence.Touched(ctx, set, &st.last)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
 	for _, c := range touched {
 		k, err := s.known(ctx, c.Contest)
 		if err != nil {
-			return err
+			return nil, false, err
 		}
 		k.due, k.since = true, st.last.Number
 	}
 	if s.cfg.Store == nil {
-		return nil
+		return covered, lost, nil
 	}
 	// A crash here leaves some of it written: the next start writes it again.
-	return s.cfg.Store.Restored()
+	return covered, lost, s.cfg.Store.Restored()
+}
+
+// before returns the cut up to which nothing can be lost. Where that cut was full, what
+// it left was read and written later, whenever its events came: then it is one before
+// all that were full, and every contest must be looked at.
+func (s *Settler) before(ctx context.Context) (before rules.Cut, full bool, err error) {
+	if before, err = s.ledger.Before(ctx, &s.state.last, forgets); err != nil {
+		return before, false, err
+	}
+	for before.Number > 0 {
+		entries, err := s.ledger.Entries(ctx, before.Number)
+		if err != nil {
+			return before, false, err
+		}
+		if len(entries) == 0 || entries[len(entries)-1].Settled == nil {
+			return before, false, fmt.Errorf("the last entry of cut %d does not end it; run verify", before.Number)
+		}
+		if entries[len(entries)-1].Settled.Again != rules.AgainRest {
+			break
+		}
+		number := before.Number - 1
+		before, full = rules.Cut{}, true
+		if number == 0 {
+			break
+		}
+		cuts, err := s.ledger.Cuts(ctx, number, number)
+		if err != nil {
+			return before, false, err
+		}
+		before = cuts[0]
+	}
+	return before, full, nil
 }
 
 // known returns a contest with its standing, which is read where the state no longer

@@ -2,6 +2,8 @@ package evidence
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -110,24 +112,48 @@ func ran(r *rules.Rule) bool { return r.Kind == rules.WorldFirst || r.Kind == ru
 // query.
 func (r *Reader) changed(ctx context.Context, asks []Ask, cut *rules.Cut) ([][]known, error) {
 	changed := make([][]known, len(asks))
-	var everybody, some []int
+	var kinds [4][]int // what has a statement of its own
 	for i, a := range asks {
-		switch {
-		case !ran(a.Rule):
-		case a.Since == Everybody:
-			everybody = append(everybody, i)
-		default:
-			some = append(some, i)
+		if !ran(a.Rule) {
+			continue
 		}
+		kind := 0
+		if a.Since == Everybody {
+			kind = 1
+		}
+		if a.Rule.Kind == rules.Achievement {
+			kind += 2
+		}
+		kinds[kind] = append(kinds[kind], i)
 	}
-	for _, numbers := range [][]int{everybody, some} {
-		for part := range slices.Chunk(numbers, contestsPerQuery) {
+	for _, numbers := range kinds {
+		for _, part := range ofOwnTallies(asks, numbers) {
 			if err := r.changedAmong(ctx, asks, part, cut, changed); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return changed, nil
+}
+
+// ofOwnTallies splits numbers of contests into parts that one statement asks about: in
+// each every contest has tallies of its own.
+func ofOwnTallies(asks []Ask, numbers []int) [][]int {
+	var parts [][]int
+	for len(numbers) > 0 {
+		seen := map[string]bool{}
+		var part, rest []int
+		for _, i := range numbers {
+			if key := keyOf(asks[i].Contest); seen[key] || len(part) == contestsPerQuery {
+				rest = append(rest, i)
+			} else {
+				seen[key] = true
+				part = append(part, i)
+			}
+		}
+		parts, numbers = append(parts, part), rest
+	}
+	return parts
 }
 
 // contestsPerQuery bounds how many contests one query asks about.
@@ -138,43 +164,51 @@ const tallyKey = "rule, scope, opens_ns"
 // changedAmong fills changed for the contests of some numbers.
 func (r *Reader) changedAmong(ctx context.Context, asks []Ask, numbers []int, cut *rules.Cut, changed [][]known) error {
 	q := &query{}
-	var contests []string
-	var thresholds cases
+	var contests, claims []string
+	var thresholds, ofClaims cases
 	since := cut.Number
 	byKey := map[string][]int{}
 	for _, i := range numbers {
 		a := asks[i]
 		contests = append(contests, q.tallyKey(a.Contest))
+		claims = append(claims, q.key(claimKey(a.Rule), a.Contest))
+		ofClaims.add(q.uint(claimKey(a.Rule)), "toUInt64("+q.uint(a.Rule.TallyKey())+")")
 		thresholds.add(q.uint(a.Rule.TallyKey()), q.uint(uint64(a.Rule.Threshold)))
 		since = min(since, a.Since)
 		byKey[keyOf(a.Contest)] = append(byKey[keyOf(a.Contest)], i)
 	}
+	// A claim that was read at a cut knows all that the cut held.
+	changes := "arrayExists(t -> t.1 > max(known) AND t.2 <= argMax(latest_ns, known) + " + q.instant(r.slack) + ", groupArrayIf((touched, first), touched > 0))"
+	limit := ""
+	if asks[numbers[0]].Rule.Kind == rules.Achievement { // those are awarded in the order of subjects, no more in one cut
+		limit = "\nLIMIT " + q.uint(rules.MaxEntries+1) + " BY " + tallyKey
+	}
 	among := "(" + tallyKey + ") IN (" + strings.Join(contests, ", ") + ")"
 	cuts := "cut BETWEEN " + q.uint(since) + " AND " + q.uint(cut.Number)
-	which, never := "1", "toInt64("+q.instant(rules.Never)+")"
+	which, who, never := "1", "1", "toInt64("+q.instant(rules.Never)+")"
 	if since > Everybody {
 		which = "(" + tallyKey + ", subject) IN (SELECT " + tallyKey + ", subject FROM touches WHERE " + cuts + " AND " + among + ")"
+		who = "subject IN (SELECT subject FROM touches WHERE " + cuts + " AND " + among + ")"
 	}
 	statement := `SELECT ` + tallyKey + `, subject, if(max(known) = 0, ` + never + `, argMax(earliest_ns, known))
 FROM
 (
-    SELECT ` + tallyKey + `, subject, argMax(total, cut) AS total, ` + never + ` AS first, toUInt64(0) AS known, toInt64(0) AS earliest_ns, toInt64(0) AS latest_ns
+    SELECT ` + tallyKey + `, subject, argMax(total, cut) AS total, ` + never + ` AS first, toUInt64(0) AS touched, toUInt64(0) AS known, toInt64(0) AS earliest_ns, toInt64(0) AS latest_ns
     FROM tallies
     WHERE ` + among + ` AND ` + which + `
     GROUP BY ` + tallyKey + `, subject, member, value
     UNION ALL
-    SELECT ` + tallyKey + `, subject, toUInt128(0), earliest_ns, 0, 0, 0
+    SELECT ` + tallyKey + `, subject, toUInt128(0), earliest_ns, cut, 0, 0, 0
     FROM touches
     WHERE ` + cuts + ` AND ` + among + `
     UNION ALL
-    SELECT ` + tallyKey + `, subject, toUInt128(0), ` + never + `, cut, earliest_ns, latest_ns
+    SELECT ` + ofClaims.sql() + `, scope, opens_ns, subject, toUInt128(0), ` + never + `, 0, cut, earliest_ns, latest_ns
     FROM claims
-    WHERE ` + among + ` AND ` + which + ` AND cut < ` + q.uint(cut.Number) + `
+    WHERE (` + tallyKey + `) IN (` + strings.Join(claims, ", ") + `) AND ` + who + ` AND cut < ` + q.uint(cut.Number) + `
 )
 GROUP BY ` + tallyKey + `, subject
-HAVING sum(total) >= ` + thresholds.sql() + ` AND (max(known) = 0 OR min(first) <= argMax(latest_ns, known) + ` + q.instant(r.slack) + `)
-ORDER BY ` + tallyKey + `, subject
-LIMIT ` + q.uint(rules.MaxEntries+1) + ` BY ` + tallyKey
+HAVING sum(total) >= ` + thresholds.sql() + ` AND (max(known) = 0 OR ` + changes + `)
+ORDER BY ` + tallyKey + `, subject` + limit
 	return r.each(ctx, "find the candidates of rules", statement, q.args, func(rows driver.Rows) error {
 		var earliest int64
 		key, subject, err := scanTallyKey(rows, &earliest)
@@ -186,8 +220,17 @@ LIMIT ` + q.uint(rules.MaxEntries+1) + ` BY ` + tallyKey
 }
 
 // tallyKey is the value of a contest's tallyKey.
-func (q *query) tallyKey(c rules.Contest) string {
-	return "(" + q.uint(c.Rule.TallyKey()) + ", " + q.text(string(c.Scope)) + ", " + q.instant(c.Window.Opens) + ")"
+func (q *query) tallyKey(c rules.Contest) string { return q.key(c.Rule.TallyKey(), c) }
+
+func (q *query) key(rule uint64, c rules.Contest) string {
+	return "(" + q.uint(rule) + ", " + q.text(string(c.Scope)) + ", " + q.instant(c.Window.Opens) + ")"
+}
+
+// claimKey names the claims of a rule. Rules that count alike share tallies, but not
+// claims: one that is known has been decided with.
+func claimKey(r *rules.Rule) uint64 {
+	sum := sha256.Sum256(binary.LittleEndian.AppendUint64([]byte(r.ID), r.TallyKey()))
+	return binary.LittleEndian.Uint64(sum[:])
 }
 
 // scanTallyKey reads a row that begins with a tallyKey and a subject: the key as keyOf
@@ -237,7 +280,7 @@ func (r *Reader) Note(ctx context.Context, cut *rules.Cut, noted []Noted) error 
 	for _, n := range noted {
 		for i := range n.Runs {
 			run := &n.Runs[i]
-			keys, scopes, opens = append(keys, n.Rule.TallyKey()), append(scopes, string(n.Scope)), append(opens, int64(n.Window.Opens))
+			keys, scopes, opens = append(keys, claimKey(n.Rule)), append(scopes, string(n.Scope)), append(opens, int64(n.Window.Opens))
 			subjects, earliest, latest = append(subjects, run.Subject), append(earliest, int64(run.Earliest)), append(latest, int64(run.Latest))
 			cuts = append(cuts, cut.Number)
 		}
@@ -288,7 +331,7 @@ func (r *Reader) claims(ctx context.Context, c rules.Contest, cut *rules.Cut, ex
 	q := &query{}
 	statement := `SELECT subject, argMax(earliest_ns, cut) AS earliest, argMax(latest_ns, cut) AS latest
 FROM claims
-WHERE ` + q.tally(c) + ` AND cut < ` + q.uint(cut.Number) + ` AND subject NOT IN ` + q.texts(append(slices.Clone(except), "")) + `
+WHERE (` + tallyKey + `) = ` + q.key(claimKey(c.Rule), c) + ` AND cut < ` + q.uint(cut.Number) + ` AND subject NOT IN ` + q.texts(append(slices.Clone(except), "")) + `
 GROUP BY subject
 ORDER BY earliest, subject
 LIMIT ` + q.uint(uint64(limit))
@@ -309,6 +352,16 @@ LIMIT ` + q.uint(uint64(limit))
 // none that begins by the latest instant given.
 func (r *Reader) Beyond(ctx context.Context, contests []rules.Contest, cut *rules.Cut, latest rules.Instant) ([]rules.Instant, error) {
 	beyond := make([]rules.Instant, len(contests))
+	if len(contests) > contestsPerQuery {
+		for first := 0; first < len(contests); first += contestsPerQuery {
+			some, err := r.Beyond(ctx, contests[first:min(first+contestsPerQuery, len(contests))], cut, latest)
+			if err != nil {
+				return nil, err
+			}
+			copy(beyond[first:], some)
+		}
+		return beyond, nil
+	}
 	q := &query{}
 	cases := ""
 	for i, c := range contests {

@@ -143,7 +143,17 @@ func (r *Reader) backfill(ctx context.Context, set *rules.Ruleset, cut *rules.Cu
 	q := &query{}
 	insert := "INSERT INTO tallies (rule, scope, opens_ns, subject, member, value, total, cut)\nSELECT rule, scope, opens_ns, subject, member, value, amount, " +
 		q.uint(cut.Number) + " FROM (SELECT " + touchesSQL(q, set, opens, "SELECT "+touchColumns+" FROM event_log WHERE "+q.within(cut)) + ")"
-	return r.exec(ctx, fmt.Sprintf("add up the new rules as of cut %d", cut.Number), insert, q.args)
+	what := fmt.Sprintf("add up the new rules as of cut %d", cut.Number)
+	if err := r.exec(ctx, what, insert, q.args); err != nil {
+		return err
+	}
+	// Claims may be known from a time when the rules were there before: all that came
+	// since may change them. A crash here leaves no settled cut that covers the rules, so
+	// that the next start adds them up again.
+	q = &query{}
+	insert = "INSERT INTO touches (cut, rule, scope, opens_ns, subject, member, value, amount, earliest_ns)\nSELECT " + q.uint(cut.Number) + ", " +
+		touchesSQL(q, set, opens, "SELECT "+touchColumns+" FROM event_log WHERE "+q.within(cut))
+	return r.exec(ctx, what, insert, q.args)
 }
 
 // totalsSQL adds the touches of a cut to the tallies: a total, never a difference, so
@@ -346,16 +356,17 @@ func (r *Reader) Touched(ctx context.Context, set *rules.Ruleset, cut *rules.Cut
 }
 
 // Contests returns the contests of the ruleset that there are tallies of and that the
-// cut leaves open, or that are for ever: achievements aside, which wait for nothing.
-func (r *Reader) Contests(ctx context.Context, set *rules.Ruleset, cut *rules.Cut, achievements bool) ([]rules.Contest, error) {
+// cut leaves open, or that are for ever: achievements aside, which wait for nothing. With
+// all it returns these too, and sales that are over: each attempt still gets an answer.
+func (r *Reader) Contests(ctx context.Context, set *rules.Ruleset, cut *rules.Cut, all bool) ([]rules.Contest, error) {
 	open := []string{"0"}
 	for i := range set.Rules {
 		rule := &set.Rules[i]
-		if rule.Kind == rules.Achievement && !achievements {
+		if rule.Kind == rules.Achievement && !all {
 			continue
 		}
 		one := "rule = " + strconv.FormatUint(rule.TallyKey(), 10)
-		if rule.Window != (rules.WindowSpec{}) {
+		if rule.Window != (rules.WindowSpec{}) && (!all || rule.Kind != rules.Sale) {
 			// Of the windows that have not ended at this time the first is the one that holds it.
 			first := cut.AsOf.Add(-max(rule.Correct, rule.Hold) - rules.Farthest)
 			if w, ok := rule.Window.At(first); ok {

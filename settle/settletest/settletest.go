@@ -27,10 +27,13 @@ const Secret = "known"
 type Way struct {
 	Twice   bool // every row of the log is inserted twice
 	Restart bool // fresh settlers go on, after power cuts
+	Fresh   bool // a fresh settler for each cut, of a store in which nothing is lost
 }
 
 // WayOf returns the way of a round: they take turns.
-func WayOf(round int) Way { return Way{Twice: round%2 == 1, Restart: round%3 == 2} }
+func WayOf(round int) Way {
+	return Way{Twice: round%2 == 1, Restart: round%3 == 2, Fresh: round%3 == 1}
+}
 
 // Check settles a history in a database with the empty tables of ingest and settle, and
 // reports the first difference: the ledger must be byte for byte what the simulation
@@ -49,7 +52,7 @@ func Check(ctx context.Context, conn driver.Conn, h rulestest.History, way Way) 
 		return fmt.Errorf("insert the secret: %w", err)
 	}
 	want := Simulate(h)
-	if err := settleCuts(ctx, conn, h, way.Restart); err != nil {
+	if err := settleCuts(ctx, conn, h, way); err != nil {
 		return err
 	}
 	if err := sameLedger(ctx, conn, want); err != nil {
@@ -117,7 +120,7 @@ func insert(ctx context.Context, conn driver.Conn, statement string, rows ...[]a
 }
 
 // settleCuts records the cuts of the history and has settlers finish them.
-func settleCuts(ctx context.Context, conn driver.Conn, h rulestest.History, restart bool) error {
+func settleCuts(ctx context.Context, conn driver.Conn, h rulestest.History, way Way) error {
 	var s *settle.Settler
 	if err := conn.Exec(ctx, "SYSTEM STOP MERGES tallies"); err != nil {
 		return err
@@ -132,13 +135,16 @@ func settleCuts(ctx context.Context, conn driver.Conn, h rulestest.History, rest
 		if _, err := store.Propose(ctx, &cut); err != nil {
 			return err
 		}
-		if s == nil || restart && (i%2 == 0 || len(h.Cuts)%2 == 0) {
-			if err := cutPower(ctx, conn, max(restored, i-2)); err != nil {
+		if s == nil || way.Fresh || way.Restart && (i%2 == 0 || len(h.Cuts)%2 == 0) {
+			var cfg settle.Config
+			if way.Fresh {
+				cfg.Store = intact{}
+			} else if err := cutPower(ctx, conn, max(restored, i-2)); err != nil {
 				return fmt.Errorf("cut the power: %w", err)
 			}
 			restored = i
 			var err error
-			if s, err = settle.New(conn, slog.New(slog.DiscardHandler), settle.Config{}); err != nil {
+			if s, err = settle.New(conn, slog.New(slog.DiscardHandler), cfg); err != nil {
 				return err
 			}
 		}
@@ -149,6 +155,12 @@ func settleCuts(ctx context.Context, conn driver.Conn, h rulestest.History, rest
 	}
 	return nil
 }
+
+// intact is a store that was stopped in peace.
+type intact struct{}
+
+func (intact) Intact() bool    { return true }
+func (intact) Restored() error { return nil }
 
 // cutPower takes what a power cut may have taken: all touches, and about half of what
 // the cuts after a number wrote beside the ledger. Those are the cuts after the last

@@ -42,7 +42,7 @@ SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 0,
 -- decided from these alone where nobody is new, so they must outlive a power cut.
 CREATE TABLE IF NOT EXISTS claims
 (
-    rule UInt64,
+    rule UInt64, -- with its ID: rules that count alike have claims of their own
     scope LowCardinality(String),
     opens_ns Int64,
     subject String,
