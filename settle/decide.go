@@ -95,9 +95,8 @@ func (s *Settler) use(ctx context.Context, set *rules.Ruleset) error {
 const forgets = 30 * time.Second
 
 // restore writes again what the last cuts wrote beside the ledger, if a power cut can
-// have taken it, and marks what they touched: claims are not written, so they are read
-// anew, where they are not known. Nothing that is there changes. It returns the rules
-// whose tallies are there, and whether every contest must be looked at.
+// have taken it. It returns the rules whose tallies are there, and whether every contest
+// must be looked at.
 func (s *Settler) restore(ctx context.Context, set *rules.Ruleset) (covered []string, lost bool, err error) {
 	st := s.state
 	covered = st.end.Rules
@@ -108,13 +107,24 @@ func (s *Settler) restore(ctx context.Context, set *rules.Ruleset) (covered []st
 	if err != nil {
 		return nil, false, err
 	}
-	if before.Number > 0 && before.Ruleset != st.last.Ruleset {
-		// What the new rules count was added up since, and their claims were read.
-		old, err := s.ledger.Ruleset(ctx, before.Ruleset)
+	if before.Number > 0 {
+		digests, err := s.ledger.Rulesets(ctx, before.Number, st.last.Number)
 		if err != nil {
 			return nil, false, err
 		}
-		covered, lost = old.TallyKeys(), true
+		for _, digest := range digests {
+			if digest == st.last.Ruleset {
+				continue
+			}
+			// What one of the cuts did not count was added up since, and its claims were read.
+			old, err := s.ledger.Ruleset(ctx, digest)
+			if err != nil {
+				return nil, false, err
+			}
+			keys := old.TallyKeys()
+			covered = slices.DeleteFunc(slices.Clone(covered), func(key string) bool { return !slices.Contains(keys, key) })
+			lost = true
+		}
 	}
 	conflicts, err := s.ledger.Conflicts(ctx, before.Number+1)
 	if err != nil {
@@ -127,12 +137,15 @@ func (s *Settler) restore(ctx context.Context, set *rules.Ruleset) (covered []st
 	if err != nil {
 		return nil, false, err
 	}
-	for _, c := range touched {
-		k, err := s.known(ctx, c.Contest)
-		if err != nil {
+	contests := make([]rules.Contest, len(touched))
+	for i := range touched {
+		contests[i] = touched[i].Contest
+	}
+	// Of a full cut not all was decided that it holds: the next one reads it anew.
+	if st.end.Again != rules.AgainRest {
+		if err := s.evidence.Reread(ctx, contests, &st.last); err != nil {
 			return nil, false, err
 		}
-		k.due, k.since = true, st.last.Number
 	}
 	if s.cfg.Store == nil {
 		return covered, lost, nil

@@ -84,6 +84,28 @@ func (r *Reader) Runs(ctx context.Context, asks []Ask, cut *rules.Cut, secret st
 	return all, nil
 }
 
+// Reread reads the claims of the contests that touches of a settled cut may have changed,
+// and writes them down as of that cut: there they were decided with.
+func (r *Reader) Reread(ctx context.Context, contests []rules.Contest, cut *rules.Cut) error {
+	asks := make([]Ask, len(contests))
+	for i, c := range contests {
+		asks[i] = Ask{Contest: c, Since: cut.Number}
+	}
+	changed, err := r.changed(ctx, asks, cut)
+	if err != nil {
+		return err
+	}
+	noted := make([]Noted, len(contests))
+	wants := make([]wanted, len(contests))
+	for i, c := range contests {
+		noted[i].Contest, wants[i] = c, wanted{c, subjectsOf(changed[i])}
+	}
+	if err := r.read(ctx, cut, wants, func(i int, run rules.Run) { noted[i].Runs = append(noted[i].Runs, run) }); err != nil {
+		return err
+	}
+	return r.Note(ctx, cut, noted)
+}
+
 // beyondReach reports whether neither the claims that have changed nor what they were
 // before have a part in the contest.
 func (r *Reader) beyondReach(a Ask, before []known, fresh []rules.Run) bool {

@@ -98,6 +98,18 @@ func (s *Store) Before(ctx context.Context, last *rules.Cut, long time.Duration)
 	return rules.Cut{}, nil
 }
 
+// Rulesets returns the digests of the rulesets that cuts from one number to another were
+// settled by, sorted.
+func (s *Store) Rulesets(ctx context.Context, from, to uint64) ([]string, error) {
+	cuts, err := s.Cuts(ctx, from, to)
+	digests := make([]string, len(cuts))
+	for i := range cuts {
+		digests[i] = cuts[i].Ruleset
+	}
+	slices.Sort(digests)
+	return slices.Compact(digests), err
+}
+
 // Propose appends a candidate and returns the cut of that number, which may be
 // another settler's.
 func (s *Store) Propose(ctx context.Context, cut *rules.Cut) (rules.Cut, error) {
