@@ -66,6 +66,10 @@ func (s *Settler) use(ctx context.Context, set *rules.Ruleset) error {
 		return err
 	}
 	changed := lost || set.Digest != st.last.Ruleset
+	from, err := s.decidedFrom(ctx, changed)
+	if err != nil {
+		return err
+	}
 	known, err := s.evidence.Contests(ctx, set, &st.last, changed || st.end.Again == rules.AgainRest)
 	if err != nil {
 		return err
@@ -77,13 +81,13 @@ func (s *Settler) use(ctx context.Context, set *rules.Ruleset) error {
 			return err
 		}
 		if changed && c.Open(&k.standing, m) || c.MayWait(&k.standing) || st.end.Again != "" {
-			k.due, k.waits, k.since = true, true, evidence.Everybody
+			k.due, k.waits, k.since, k.from = true, true, evidence.Everybody, from
 		}
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(st.contests), rules.ContestID.Compare) {
 		k := st.contests[id]
 		if changed || k.MayWait(&k.standing) {
-			k.due, k.waits, k.since = true, true, evidence.Everybody
+			k.due, k.waits, k.since, k.from = true, true, evidence.Everybody, from
 		}
 	}
 	return nil
@@ -141,8 +145,8 @@ func (s *Settler) restore(ctx context.Context, set *rules.Ruleset) (covered []st
 	for i := range touched {
 		contests[i] = touched[i].Contest
 	}
-	// Of a full cut not all was decided that it holds: the next one reads it anew.
-	if st.end.Again != rules.AgainRest {
+	// What a full cut or other rules have not decided with the next cut reads anew.
+	if st.end.Again != rules.AgainRest && set.Digest == st.last.Ruleset {
 		if err := s.evidence.Reread(ctx, contests, &st.last); err != nil {
 			return nil, false, err
 		}
@@ -184,6 +188,30 @@ func (s *Settler) before(ctx context.Context) (before rules.Cut, full bool, err 
 		before = cuts[0]
 	}
 	return before, full, nil
+}
+
+// decidedFrom returns the first cut whose claims the rules as they are have decided with:
+// the next one where they have changed, and where the last cut was full the first of
+// those that were, since the rules may have changed with it.
+func (s *Settler) decidedFrom(ctx context.Context, changed bool) (uint64, error) {
+	number, again := s.state.last.Number, s.state.end.Again
+	if changed {
+		return number + 1, nil
+	}
+	if again != rules.AgainRest {
+		return 0, nil
+	}
+	for number > 1 {
+		entries, err := s.ledger.Entries(ctx, number-1)
+		if err != nil {
+			return 0, err
+		}
+		if len(entries) == 0 || entries[len(entries)-1].Settled == nil || entries[len(entries)-1].Settled.Again != rules.AgainRest {
+			break
+		}
+		number--
+	}
+	return number, nil
 }
 
 // known returns a contest with its standing, which is read where the state no longer
@@ -326,7 +354,7 @@ func (d *deciding) contests(ctx context.Context) error {
 	for i, c := range due {
 		if !claims[i].Look {
 			noted = append(noted, evidence.Noted{Contest: c.Contest, Runs: claims[i].Fresh})
-			c.due, c.since = false, 0
+			c.due, c.since, c.from = false, 0, 0
 			continue
 		}
 		said := c.Settle(read[i], &c.standing, d.m, rules.MaxEntries-len(d.entries))
@@ -334,7 +362,7 @@ func (d *deciding) contests(ctx context.Context) error {
 		if !full {
 			d.entries = append(d.entries, said.Entries...)
 			noted = append(noted, evidence.Noted{Contest: c.Contest, Runs: decided(claims[i].Fresh, said)})
-			c.due, c.waits, c.since, c.line, c.reach = said.Waits, said.Waits, 0, said.Line, claims[i].Reach
+			c.due, c.waits, c.since, c.from, c.line, c.reach = said.Waits, said.Waits, 0, 0, said.Line, claims[i].Reach
 			if said.Again != "" {
 				d.settled.Again = said.Again
 			}
@@ -365,7 +393,7 @@ func decided(runs []rules.Run, said rules.Decision) []rules.Run {
 func (d *deciding) asks(due []*contest) []evidence.Ask {
 	asks := make([]evidence.Ask, len(due))
 	for i, c := range due {
-		asks[i] = evidence.Ask{Contest: c.Contest, Since: cmp.Or(c.since, d.cut.Number), Waits: c.waits, Reach: c.reach}
+		asks[i] = evidence.Ask{Contest: c.Contest, Since: cmp.Or(c.since, d.cut.Number), Waits: c.waits, From: c.from, Reach: c.reach}
 	}
 	return asks
 }

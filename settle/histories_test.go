@@ -212,3 +212,30 @@ func TestMoreThanACutHolds(t *testing.T) {
 		t.Errorf("%.1000v", err)
 	}
 }
+
+// Of an achievement whose prize or time for corrections changes, and of one more that
+// counts alike, everybody is looked at, whose claims are known too.
+func TestAchievementIsChanged(t *testing.T) {
+	const rule = "  - {id: %s, kind: achievement, when: {type: kill}, threshold: 1, correct: %s, prize: {item: %s}}\n"
+	first := fmt.Sprintf(rule, "x", "200h", "hat")
+	for name, second := range map[string]string{
+		"prize":   fmt.Sprintf(rule, "x", "200h", "cap"),
+		"correct": fmt.Sprintf(rule, "x", "100h", "hat"),
+		"another": first + fmt.Sprintf(rule, "y", "200h", "cap"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &made{t: t}
+			before, after := h.rules(first), h.rules(second)
+			for n := range 4 {
+				for m := range 6 {
+					h.kill(60*n+10+m, fmt.Sprint("p", n, m))
+				}
+				h.cut(60*(n+1), before)
+			}
+			h.kill(250, "late")
+			h.cut(300, after)
+			h.cut(360, after)
+			h.check()
+		})
+	}
+}

@@ -27,6 +27,7 @@ type contest struct {
 	due      bool           // the next cut must ask about it
 	waits    bool           // and look at it, even if no claim has changed
 	since    uint64         // the first cut whose touches it has not been settled with; 0: none
+	from     uint64         // see evidence.Ask
 	reach    *rules.Instant // of a world_first; see evidence.Found
 	line     []string       // of a sale, the players with an attempt that waits
 }

@@ -28,6 +28,9 @@ type Ask struct {
 	// Waits says that something in it waits, so that it must be decided even where no
 	// claim has changed.
 	Waits bool
+	// From is the first cut whose claims were decided with by the rule as it is. It is for
+	// achievements: of a race the claims are read anew.
+	From uint64
 	// Reach is what was Found when it was last decided, or nil.
 	Reach *rules.Instant
 }
@@ -187,7 +190,7 @@ const tallyKey = "rule, scope, opens_ns"
 func (r *Reader) changedAmong(ctx context.Context, asks []Ask, numbers []int, cut *rules.Cut, changed [][]known) error {
 	q := &query{}
 	var contests, claims []string
-	var thresholds, ofClaims cases
+	var thresholds, ofClaims, from cases
 	since := cut.Number
 	byKey := map[string][]int{}
 	for _, i := range numbers {
@@ -195,6 +198,7 @@ func (r *Reader) changedAmong(ctx context.Context, asks []Ask, numbers []int, cu
 		contests = append(contests, q.tallyKey(a.Contest))
 		claims = append(claims, q.key(claimKey(a.Rule), a.Contest))
 		ofClaims.add(q.uint(claimKey(a.Rule)), "toUInt64("+q.uint(a.Rule.TallyKey())+")")
+		from.add(q.uint(claimKey(a.Rule)), q.uint(a.From))
 		thresholds.add(q.uint(a.Rule.TallyKey()), q.uint(uint64(a.Rule.Threshold)))
 		since = min(since, a.Since)
 		byKey[keyOf(a.Contest)] = append(byKey[keyOf(a.Contest)], i)
@@ -226,7 +230,7 @@ FROM
     UNION ALL
     SELECT ` + ofClaims.sql() + `, scope, opens_ns, subject, toUInt128(0), ` + never + `, 0, cut, earliest_ns, latest_ns
     FROM claims
-    WHERE (` + tallyKey + `) IN (` + strings.Join(claims, ", ") + `) AND ` + who + ` AND cut < ` + q.uint(cut.Number) + `
+    WHERE (` + tallyKey + `) IN (` + strings.Join(claims, ", ") + `) AND ` + who + ` AND cut < ` + q.uint(cut.Number) + ` AND cut >= ` + from.sql() + `
 )
 GROUP BY ` + tallyKey + `, subject
 HAVING sum(total) >= ` + thresholds.sql() + ` AND (max(known) = 0 OR ` + changes + `)
