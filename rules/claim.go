@@ -25,6 +25,11 @@ func (c *Claim) UncertaintyNs() int64 { return int64(c.Latest-c.Earliest) / 2 }
 // The interval need not lie evenly around the point: a stamp of whole seconds begins it.
 func (c *Claim) OffNs() int64 { return int64(max(c.Latest-c.Point, c.Point-c.Earliest, 0)) }
 
+// DependsBeyond reports whether the claim, and how it is placed among others, may change
+// by further events of its subject that all begin after an instant. By events that begin
+// after its end and the slack of the clocks (see Slack) it does not.
+func (c *Claim) DependsBeyond(i, slack Instant) bool { return c.Latest+slack > i }
+
 // compareClaims is the stated order where nothing certain separates claims: the
 // point estimate, then the subject.
 func compareClaims(a, b *Claim) int {

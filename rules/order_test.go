@@ -325,6 +325,76 @@ func TestLaterThanTheClaim(t *testing.T) {
 	}
 }
 
+// Of each subject the events up to a stamp are read, and all of them only where the claim
+// from these may depend on more: so come the same claims, places and reach as from
+// everything. If it were not asked, many would not.
+func TestDependsBeyond(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 6))
+	short, careless := 0, 0
+	for round := range 40000 {
+		rule := &Rule{ID: "r", Kind: WorldFirst, Subject: SubjectPlayer, Scope: ScopeWorld, Measure: Measure{Kind: MeasureCount}, Places: 1 + rng.IntN(3), Threshold: int64(1 + rng.IntN(3)), Tie: []string{TieShare, TieEarliest}[rng.IntN(2)]}
+		if round%5 == 0 {
+			rule.Measure = Measure{Kind: MeasureDistinct, Key: "target"}
+		}
+		records := wildEvents(rng, 3+rng.IntN(6), round%3 == 0)
+		for i := range 1 + rng.IntN(5) {
+			at := 5 + rng.IntN(20)
+			records = append(records, madeRecord(fmt.Sprint("p", rng.IntN(4)), []string{"S", "T"}[rng.IntN(2)], at, 50+i, at+rng.IntN(5)-2, rng.IntN(3), 50+i))
+		}
+		for i := range records {
+			records[i].Target = fmt.Sprint(rng.IntN(3))
+		}
+		leastE := Never
+		for _, rec := range records {
+			leastE = min(leastE, rec.Earliest-rec.At)
+		}
+		var upTo [4]Instant
+		for i := range upTo {
+			upTo[i] = Instant(2 + rng.IntN(25))
+		}
+		read := func(slack Instant, ask bool) (runs []*Run, some bool) {
+			by := byPlayer(records)
+			for _, subject := range sortedKeys(by) {
+				stamp := upTo[subject[1]-'0']
+				early := slices.DeleteFunc(slices.Clone(by[subject]), func(rec Record) bool { return rec.At > stamp })
+				run, ok := rule.Run(subject, early, Whole(rule.Threshold))
+				if ok && !(ask && run.DependsBeyond(stamp+leastE, slack)) {
+					some = some || len(early) < len(by[subject])
+				} else {
+					run, ok = rule.Run(subject, by[subject], Whole(rule.Threshold))
+				}
+				if ok {
+					runs = append(runs, &run)
+				}
+			}
+			return runs, some
+		}
+		decided := func(runs []*Run) string {
+			text := ""
+			var of []Run
+			for _, run := range runs {
+				text, of = text+fmt.Sprintf("%+v\n", run.Claim), append(of, *run)
+			}
+			reach, taken := Contest{Rule: rule, Scope: ScopeWorld}.Reach(of, "")
+			return fmt.Sprint(text, plain(Place(runs, Whole(rule.Threshold), 9, rule.Tie, Draw{})), reach, taken)
+		}
+		want := decided(runsOf(rule, records, rule.Threshold))
+		runs, some := read(slackOf(records), true)
+		if some {
+			short++
+		}
+		if got := decided(runs); got != want {
+			t.Fatalf("round %d, read up to %v: %s\nwant %s\n%v", round, upTo, got, want, records)
+		}
+		if runs, _ := read(0, false); decided(runs) != want {
+			careless++
+		}
+	}
+	if short < 3000 || careless < 300 {
+		t.Errorf("%d were read in part, %d would come out otherwise unasked: the test shows little", short, careless)
+	}
+}
+
 func slackOf(records []Record) Instant {
 	worst := Instant(0)
 	for _, a := range records {

@@ -276,10 +276,15 @@ func (r *Rule) Amount(e *Event) (Amount, bool) {
 	return Whole(e.Count), true
 }
 
-// ReadsAttrs reports whether the rule depends on events' attributes.
-func (r *Rule) ReadsAttrs() bool {
-	isAttr := func(key string) bool { return strings.HasPrefix(key, "attrs.") }
-	return isAttr(r.Measure.Key) || r.Prize.ByAttr != "" || slices.ContainsFunc(r.When, func(c Condition) bool { return isAttr(c.Key) })
+// Reads reports whether the rule may depend on a field of its events: guild, target, sku,
+// price, which sales alone do, or attrs.
+func (r *Rule) Reads(field string) bool {
+	is := func(key string) bool { return key == field || field == "attrs" && strings.HasPrefix(key, "attrs.") }
+	switch {
+	case r.Kind == Sale, field == "guild" && r.Subject == SubjectGuild, field == "attrs" && r.Prize.ByAttr != "", is(r.Measure.Key):
+		return true
+	}
+	return slices.ContainsFunc(r.When, func(c Condition) bool { return is(c.Key) })
 }
 
 // TallyKey names what a rule counts, whatever it gives for it: rules of one key add up

@@ -239,3 +239,65 @@ func TestAchievementIsChanged(t *testing.T) {
 		})
 	}
 }
+
+// Of those who have much more than they need not all is read: what is must not be too
+// little, neither where most of it is copies, nor where a server's clock is far ahead.
+func TestClaimIsReadInPart(t *testing.T) {
+	const fifth = "  - {id: x, kind: world_first, when: {type: kill}, places: 2, threshold: 5, hold: 3h, prize: {item: hat}}\n"
+	of := func(id int) func(*rules.Record) {
+		return func(r *rules.Record) {
+			r.ID, r.Seq, r.At, r.Instant = fmt.Sprint("of", id), uint64(id), rulestest.Minutes(2), rulestest.Minutes(2)
+		}
+	}
+	for name, more := range map[string]func(h *made){
+		"copies": func(h *made) {
+			for n := range 150 {
+				h.kill(2, "ana", of(n%3), func(r *rules.Record) { r.Exactly(0) })
+			}
+			h.kill(20, "ana")
+			h.kill(21, "ana")
+		},
+		"a clock that is ahead": func(h *made) {
+			for n := range 150 {
+				h.kill(10+n/5, "ana")
+			}
+			for range 5 {
+				h.kill(55, "ana", func(r *rules.Record) {
+					r.Server, r.Seq, r.Instant = "t", 0, rulestest.Minutes(1)
+					r.Exactly(int64(1e9))
+				})
+			}
+		},
+		"a clock that is ahead, a guess aside": func(h *made) {
+			for range 5 {
+				h.kill(4, "ana")
+			}
+			for n := range 150 {
+				h.kill(10+n/5, "bo")
+			}
+			for range 5 {
+				h.kill(55, "bo", func(r *rules.Record) {
+					r.Server, r.Seq, r.Instant = "t", 0, rulestest.Minutes(3)
+					r.Exactly(int64(1e9))
+				})
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &made{t: t}
+			set := h.rules(fifth)
+			for n := range 5 {
+				h.kill(3+n, "cy", func(r *rules.Record) { r.Server = "u" })
+			}
+			more(h)
+			h.cut(60, set)
+			for n := range 5 {
+				h.kill(61+n, "di")
+			}
+			h.cut(120, set)
+			h.kill(2, "cy", func(r *rules.Record) { r.Server = "u" })
+			h.cut(180, set)
+			h.check()
+		})
+	}
+}

@@ -39,6 +39,7 @@ type Reader struct {
 
 	clocks map[string]clock // by server; nil: to be read. 80 bytes a server
 	slack  rules.Instant    // of all of them; see rules.Slack
+	leastE rules.Instant    // of all of them: no event's interval begins earlier after its stamp
 	calm   bool             // there is no conflict
 }
 

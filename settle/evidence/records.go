@@ -3,6 +3,7 @@ package evidence
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -18,13 +19,31 @@ const subjectsPerQuery = 500
 type wanted struct {
 	rules.Contest
 	subjects []string
+	upTo     []rules.Instant // of each subject the last stamp to be read; nil: all. Of players alone
+}
+
+// stamp returns the last stamp to be read of the k-th subject.
+func (w *wanted) stamp(k int) rules.Instant {
+	if w.upTo == nil {
+		return rules.Never
+	}
+	return w.upTo[k]
+}
+
+// part is those from one subject to before another.
+func (w *wanted) part(from, to int) wanted {
+	some := wanted{Contest: w.Contest, subjects: w.subjects[from:to]}
+	if w.upTo != nil {
+		some.upTo = w.upTo[from:to]
+	}
+	return some
 }
 
 // gather reads the records of the subjects and calls each with the number of the
 // contest and what counts in it of one subject, subjects in order. A record stands for
 // an identity; it counts for the contest's rule, in its scope and window. Contests share
 // statements, and the events of one player are in memory, or those of the members of
-// some guilds.
+// some guilds. The records stand until each returns.
 func (r *Reader) gather(ctx context.Context, cut *rules.Cut, wants []wanted, each func(i int, subject string, records []rules.Record)) error {
 	var players []string
 	for i, w := range wants {
@@ -36,7 +55,7 @@ func (r *Reader) gather(ctx context.Context, cut *rules.Cut, wants []wanted, eac
 			continue
 		}
 		for some := range slices.Chunk(w.subjects, guildsPerQuery) {
-			if err := r.gatherGuilds(ctx, cut, wanted{w.Contest, some}, func(guild string, records []rules.Record) { each(i, guild, records) }); err != nil {
+			if err := r.gatherGuilds(ctx, cut, wanted{Contest: w.Contest, subjects: some}, func(guild string, records []rules.Record) { each(i, guild, records) }); err != nil {
 				return err
 			}
 		}
@@ -52,7 +71,7 @@ func (r *Reader) gather(ctx context.Context, cut *rules.Cut, wants []wanted, eac
 				to++
 			}
 			if from < to && w.Rule.Subject != rules.SubjectGuild {
-				part, numbers = append(part, wanted{w.Contest, w.subjects[from:to]}), append(numbers, i)
+				part, numbers = append(part, w.part(from, to)), append(numbers, i)
 			}
 		}
 		for len(part) > 0 {
@@ -130,8 +149,10 @@ func (r *Reader) gatherPlayers(ctx context.Context, cut *rules.Cut, players []st
 		if n < len(part) { // others want other players
 			condition += " AND player IN " + q.texts(subjectsIn(rest[:n]))
 		}
+		condition += q.upTo(rest[:n])
 		conditions, rest = append(conditions, "("+condition+")"), rest[n:]
 	}
+	sorted := sortInto(part)
 	var rows []*rules.Record
 	flush := func() error {
 		if len(rows) == 0 {
@@ -143,10 +164,9 @@ func (r *Reader) gatherPlayers(ctx context.Context, cut *rules.Cut, players []st
 			return err
 		}
 		rows = rows[:0]
-		for first := 0; first < len(part); {
-			n := ofOneRule(part[first:])
-			count(part[first:first+n], player, unique, func(i int, records []rules.Record) { each(first+i, player, records) })
-			first += n
+		sorted.add(player, unique)
+		for _, i := range sorted.filled {
+			each(i, player, sorted.records[i])
 		}
 		return nil
 	}
@@ -174,26 +194,53 @@ func ofOneRule(part []wanted) int {
 	return n
 }
 
-// count calls each with the number of a contest, all of which are of one rule, and the
-// records that count in it, if it asks for the player.
-func count(contests []wanted, player string, rows []*rules.Record, each func(int, []rules.Record)) {
-	of := make([][]rules.Record, len(contests))
-	for _, rec := range rows {
-		c, ok := contests[0].Rule.ContestOf(rec)
-		if !ok {
-			continue
+// sorter sorts the records of one player after the other into the contests that ask for
+// the player.
+type sorter struct {
+	contests []wanted
+	rules    []*rules.Rule
+	number   map[rules.Contest]int
+	records  [][]rules.Record // of each contest, of the player who was added last
+	filled   []int            // contests that have some
+}
+
+func sortInto(contests []wanted) *sorter {
+	s := &sorter{contests: contests, number: map[rules.Contest]int{}, records: make([][]rules.Record, len(contests))}
+	for i, w := range contests {
+		if !slices.Contains(s.rules, w.Rule) {
+			s.rules = append(s.rules, w.Rule)
 		}
-		for i := range contests {
-			if contests[i].Window == c.Window && contests[i].Scope == c.Scope {
-				of[i] = append(of[i], *rec)
+		s.number[w.Contest] = i
+	}
+	return s
+}
+
+// add takes the place of the player before by another.
+func (s *sorter) add(player string, rows []*rules.Record) {
+	for _, i := range s.filled {
+		s.records[i] = s.records[i][:0]
+	}
+	s.filled = s.filled[:0]
+	for _, rule := range s.rules {
+		for _, rec := range rows {
+			c, ok := rule.ContestOf(rec)
+			if !ok {
+				continue
 			}
+			i, ok := s.number[c]
+			if !ok {
+				continue
+			}
+			if len(s.records[i]) == 0 {
+				if _, asked := slices.BinarySearch(s.contests[i].subjects, player); !asked {
+					continue
+				}
+				s.filled = append(s.filled, i)
+			}
+			s.records[i] = append(s.records[i], *rec)
 		}
 	}
-	for i, records := range of {
-		if _, asked := slices.BinarySearch(contests[i].subjects, player); asked && len(records) > 0 {
-			each(i, records)
-		}
-	}
+	slices.Sort(s.filled)
 }
 
 // subjectsIn returns the subjects of all, sorted.
@@ -204,6 +251,33 @@ func subjectsIn(part []wanted) []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// upTo is the condition, if there is one, that an event's stamp is read of its player:
+// of several contests, the latest. All copies of an event have the same stamp.
+func (q *query) upTo(contests []wanted) string {
+	stamps := map[string]rules.Instant{}
+	last := -rules.Never
+	for _, w := range contests {
+		for k, subject := range w.subjects {
+			stamp := w.stamp(k)
+			if before, ok := stamps[subject]; ok {
+				stamp = max(stamp, before)
+			}
+			stamps[subject], last = stamp, max(last, stamp)
+		}
+	}
+	bounded := slices.DeleteFunc(slices.Sorted(maps.Keys(stamps)), func(s string) bool { return stamps[s] == rules.Never })
+	if len(bounded) == 0 {
+		return ""
+	}
+	each := make([]int64, len(bounded))
+	for i, s := range bounded {
+		each[i] = int64(stamps[s])
+	}
+	// The first condition is for the table's order, which knows nothing of the second.
+	return " AND at_ns <= " + q.instant(last) + " AND at_ns <= transform(player, " + q.texts(bounded) + ", " + q.param("Array(Int64)", each) +
+		", toInt64(" + q.instant(rules.Never) + "))"
 }
 
 // ofRule is a condition that holds of all events that count in contests of one rule, and
@@ -224,12 +298,10 @@ func (q *query) ofRule(contests []wanted) string {
 
 // rows reads the rows of players in the cut, as far as a condition holds.
 func (r *Reader) rows(ctx context.Context, cut *rules.Cut, q *query, players []string, condition string, of []wanted, order string, each func(*rules.Record) error) error {
-	columns := recordColumns
-	if !slices.ContainsFunc(of, func(w wanted) bool { return w.Rule.ReadsAttrs() }) {
-		columns = strings.Replace(columns, "attrs", "CAST(map(), 'Map(LowCardinality(String), String)') AS attrs", 1)
-	}
-	statement := "SELECT " + columns + "\nFROM event_log\nWHERE player IN " + q.texts(players) + " AND " + condition + " AND " + q.within(cut) + "\n" + order
-	var scan scanner
+	scan := records(func(key string) bool {
+		return key == "content" && !r.calm || slices.ContainsFunc(of, func(w wanted) bool { return w.Rule.Reads(key) })
+	})
+	statement := "SELECT " + scan.columns + "\nFROM event_log\nWHERE player IN " + q.texts(players) + " AND " + condition + " AND " + q.within(cut) + "\n" + order
 	return r.each(ctx, "read the evidence of rule "+of[0].Rule.ID, statement, q.args, func(rs driver.Rows) error {
 		rec, err := scan.record(rs)
 		if err != nil {
@@ -263,8 +335,22 @@ func (q *query) tally(c rules.Contest) string {
 // known best, then by (node, offset). Rows are all that the cut holds of their content;
 // they are sorted in place.
 func (r *Reader) unique(ctx context.Context, rows []*rules.Record, counts map[rules.Identity]rules.Content) ([]*rules.Record, error) {
+	if len(counts) > 0 {
+		rows = slices.DeleteFunc(rows, func(rec *rules.Record) bool {
+			content, conflict := counts[rec.Identity()]
+			return conflict && rec.Content != content
+		})
+	}
+	// What is left of an identity is of one content, and so has one place in its server's
+	// order, which rules want next.
 	slices.SortFunc(rows, func(a, b *rules.Record) int {
-		return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.ID, b.ID), strings.Compare(a.Node, b.Node), cmp.Compare(a.Offset, b.Offset))
+		if c := strings.Compare(a.Server, b.Server); c != 0 {
+			return c
+		}
+		if c := cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Seq, b.Seq)); c != 0 {
+			return c
+		}
+		return cmp.Or(strings.Compare(a.ID, b.ID), strings.Compare(a.Node, b.Node), cmp.Compare(a.Offset, b.Offset))
 	})
 	unique := make([]*rules.Record, 0, len(rows))
 	for start := 0; start < len(rows); {
@@ -272,21 +358,11 @@ func (r *Reader) unique(ctx context.Context, rows []*rules.Record, counts map[ru
 		for end < len(rows) && rows[end].ID == rows[start].ID && rows[end].Server == rows[start].Server {
 			end++
 		}
-		same := rows[start:end]
-		start = end
-		if len(counts) > 0 {
-			if content, conflict := counts[same[0].Identity()]; conflict {
-				same = slices.DeleteFunc(slices.Clone(same), func(rec *rules.Record) bool { return rec.Content != content })
-			}
-		}
-		if len(same) == 0 {
-			continue
-		}
-		best, err := r.best(ctx, same)
+		best, err := r.best(ctx, rows[start:end])
 		if err != nil {
 			return nil, err
 		}
-		unique = append(unique, best)
+		unique, start = append(unique, best), end
 	}
 	return unique, nil
 }

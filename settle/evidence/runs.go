@@ -18,6 +18,7 @@ import (
 type known struct {
 	subject          string
 	earliest, latest rules.Instant
+	total            rules.Amount // of its tally, at least; 0 where it was not asked for
 }
 
 // Ask is a contest whose claims are asked for.
@@ -65,15 +66,18 @@ func (r *Reader) Runs(ctx context.Context, asks []Ask, cut *rules.Cut, secret st
 	for i, a := range asks {
 		all[i].Reach = a.Reach
 		if all[i].Look = ran(a.Rule) && (a.Waits || len(changed[i]) > 0); all[i].Look {
-			wants[i] = wanted{a.Contest, subjectsOf(changed[i])}
+			if wants[i], err = r.upToTheClaims(ctx, a.Contest, cut, changed[i]); err != nil {
+				return nil, err
+			}
 		}
 	}
-	if err := r.read(ctx, cut, wants, func(i int, run rules.Run) { all[i].Fresh = append(all[i].Fresh, run) }); err != nil {
+	fresh, err := r.read(ctx, cut, wants)
+	if err != nil {
 		return nil, err
 	}
 	for i, a := range asks {
 		f := &all[i]
-		f.Runs = f.Fresh
+		f.Fresh, f.Runs = fresh[i], fresh[i]
 		if !f.Look || a.Rule.Kind == rules.Achievement {
 			continue
 		}
@@ -98,13 +102,19 @@ func (r *Reader) Reread(ctx context.Context, contests []rules.Contest, cut *rule
 	if err != nil {
 		return err
 	}
-	noted := make([]Noted, len(contests))
 	wants := make([]wanted, len(contests))
 	for i, c := range contests {
-		noted[i].Contest, wants[i] = c, wanted{c, subjectsOf(changed[i])}
+		if wants[i], err = r.upToTheClaims(ctx, c, cut, changed[i]); err != nil {
+			return err
+		}
 	}
-	if err := r.read(ctx, cut, wants, func(i int, run rules.Run) { noted[i].Runs = append(noted[i].Runs, run) }); err != nil {
+	runs, err := r.read(ctx, cut, wants)
+	if err != nil {
 		return err
+	}
+	noted := make([]Noted, len(contests))
+	for i, c := range contests {
+		noted[i] = Noted{c, runs[i]}
 	}
 	return r.Note(ctx, cut, noted)
 }
@@ -216,13 +226,12 @@ func (r *Reader) changedAmong(ctx context.Context, asks []Ask, numbers []int, cu
 		which = "(" + tallyKey + ", subject) IN (SELECT " + tallyKey + ", subject FROM touches WHERE " + cuts + " AND " + among + ")"
 		who = "subject IN (SELECT subject FROM touches WHERE " + cuts + " AND " + among + ")"
 	}
-	statement := `SELECT ` + tallyKey + `, subject, if(max(known) = 0, ` + never + `, argMax(earliest_ns, known))
+	statement := `SELECT ` + tallyKey + `, subject, if(max(known) = 0, ` + never + `, argMax(earliest_ns, known)), if(max(known) = 0, ` + never + `, argMax(latest_ns, known)), toString(sum(total))
 FROM
 (
-    SELECT ` + tallyKey + `, subject, argMax(total, cut) AS total, ` + never + ` AS first, toUInt64(0) AS touched, toUInt64(0) AS known, toInt64(0) AS earliest_ns, toInt64(0) AS latest_ns
-    FROM tallies
+    SELECT ` + tallyKey + `, subject, total, ` + never + ` AS first, toUInt64(0) AS touched, toUInt64(0) AS known, toInt64(0) AS earliest_ns, toInt64(0) AS latest_ns
+    FROM tallies FINAL
     WHERE ` + among + ` AND ` + which + `
-    GROUP BY ` + tallyKey + `, subject, member, value
     UNION ALL
     SELECT ` + tallyKey + `, subject, toUInt128(0), earliest_ns, cut, 0, 0, 0
     FROM touches
@@ -236,10 +245,15 @@ GROUP BY ` + tallyKey + `, subject
 HAVING sum(total) >= ` + thresholds.sql() + ` AND (max(known) = 0 OR ` + changes + `)
 ORDER BY ` + tallyKey + `, subject` + limit
 	return r.each(ctx, "find the candidates of rules", statement, q.args, func(rows driver.Rows) error {
-		var earliest int64
-		key, subject, err := scanTallyKey(rows, &earliest)
+		var earliest, latest int64
+		var sum string
+		key, subject, err := scanTallyKey(rows, &earliest, &latest, &sum)
+		if err != nil {
+			return err
+		}
+		total, err := rules.ParseAmount(sum)
 		for _, i := range byKey[key] {
-			changed[i] = append(changed[i], known{subject: subject, earliest: rules.Instant(earliest)})
+			changed[i] = append(changed[i], known{subject, rules.Instant(earliest), rules.Instant(latest), total})
 		}
 		return err
 	})
@@ -274,20 +288,92 @@ func keyOf(c rules.Contest) string {
 	return fmt.Sprint(c.Rule.TallyKey(), " ", int64(c.Window.Opens), " ", string(c.Scope))
 }
 
-// read reads the claims of subjects and calls each with the number of the contest, both
-// in order.
-func (r *Reader) read(ctx context.Context, cut *rules.Cut, wants []wanted, each func(int, rules.Run)) error {
-	return r.gather(ctx, cut, wants, func(i int, subject string, records []rules.Record) {
+// upToTheClaims says how much of the evidence of subjects their claims are to be read
+// from: what is stamped so late that it can only have happened after the end of a claim,
+// and the slack of the clocks, does not change it. Of whom a claim is known, that is
+// where it ended; of others it is guessed where they have much more than they need.
+func (r *Reader) upToTheClaims(ctx context.Context, c rules.Contest, cut *rules.Cut, subjects []known) (wanted, error) {
+	w := wanted{Contest: c, subjects: subjectsOf(subjects), upTo: make([]rules.Instant, len(subjects))}
+	if c.Rule.Subject == rules.SubjectGuild {
+		w.upTo = nil // whose events are read by member
+		return w, nil
+	}
+	var many []string
+	for k, s := range subjects {
+		w.upTo[k] = rules.Never
+		if s.latest != rules.Never {
+			w.upTo[k] = s.latest + r.slack - r.leastE
+		} else if c.Rule.Measure.Kind == rules.MeasureCount && s.total.Compare(rules.Whole(rowsToRead(c.Rule)+rowsToRead(c.Rule)/4)) > 0 {
+			many = append(many, s.subject)
+		}
+	}
+	for some := range slices.Chunk(many, subjectsPerQuery) {
+		q := &query{}
+		statement := "SELECT player, at_ns\nFROM event_log\nWHERE player IN " + q.texts(some) + " AND " + q.ofRule([]wanted{w}) +
+			"\nORDER BY player, at_ns\nLIMIT 1 OFFSET " + q.uint(uint64(rowsToRead(c.Rule))) + " BY player"
+		err := r.each(ctx, "find how much to read for rule "+c.Rule.ID, statement, q.args, func(rows driver.Rows) error {
+			var player string
+			var at int64
+			err := rows.Scan(&player, &at)
+			if k, ok := slices.BinarySearch(w.subjects, player); ok {
+				w.upTo[k] = rules.Instant(at)
+			}
+			return err
+		})
+		if err != nil {
+			return wanted{}, err
+		}
+	}
+	return w, nil
+}
+
+// rowsToRead is how many rows of a subject a claim is first read from: an eighth more
+// than it needs, for copies and for what clocks leave open.
+func rowsToRead(rule *rules.Rule) int64 { return rule.Threshold + rule.Threshold/8 + 100 }
+
+// read returns the claims of subjects, by contest and then by subject. Where it shows
+// that a claim may depend on more than was to be read, the rest is read too.
+func (r *Reader) read(ctx context.Context, cut *rules.Cut, wants []wanted) ([][]rules.Run, error) {
+	runs := make([][]rules.Run, len(wants))
+	enough := make([][]bool, len(wants)) // of each subject
+	for i := range wants {
+		enough[i] = make([]bool, len(wants[i].subjects))
+	}
+	err := r.gather(ctx, cut, wants, func(i int, subject string, records []rules.Record) {
 		rule := wants[i].Rule
+		k, _ := slices.BinarySearch(wants[i].subjects, subject)
 		run, ok := rule.Run(subject, records, rules.Whole(rule.Threshold))
-		if !ok {
+		stamp := wants[i].stamp(k)
+		if enough[i][k] = stamp == rules.Never || ok && !run.DependsBeyond(stamp+r.leastE, r.slack); !enough[i][k] || !ok {
 			return
 		}
 		if rule.Kind == rules.Achievement {
 			run = run.Alone()
 		}
-		each(i, run)
+		runs[i] = append(runs[i], run)
 	})
+	if err != nil {
+		return nil, err
+	}
+	rest := make([]wanted, len(wants))
+	some := false
+	for i := range wants {
+		rest[i].Contest = wants[i].Contest
+		for k, subject := range wants[i].subjects {
+			if !enough[i][k] && wants[i].stamp(k) != rules.Never {
+				rest[i].subjects, some = append(rest[i].subjects, subject), true
+			}
+		}
+	}
+	if !some {
+		return runs, nil
+	}
+	whole, err := r.read(ctx, cut, rest)
+	for i := range whole {
+		runs[i] = append(runs[i], whole[i]...)
+		slices.SortFunc(runs[i], func(a, b rules.Run) int { return strings.Compare(a.Subject, b.Subject) })
+	}
+	return runs, err
 }
 
 // Noted are claims of a contest that were decided with.
@@ -334,13 +420,16 @@ func (r *Reader) withKnown(ctx context.Context, c rules.Contest, cut *rules.Cut,
 			return err
 		}
 		more := len(claims) > limit
-		subjects := subjectsOf(claims[:min(len(claims), limit)])
-		slices.Sort(subjects)
-		f.Runs = slices.Clone(f.Fresh)
-		err = r.read(ctx, cut, []wanted{{c, subjects}}, func(_ int, run rules.Run) { f.Runs = append(f.Runs, run) })
+		some := claims[:min(len(claims), limit)]
+		w, err := r.upToTheClaims(ctx, c, cut, slices.SortedFunc(slices.Values(some), func(a, b known) int { return strings.Compare(a.subject, b.subject) }))
 		if err != nil {
 			return err
 		}
+		runs, err := r.read(ctx, cut, []wanted{w})
+		if err != nil {
+			return err
+		}
+		f.Runs = slices.Concat(f.Fresh, runs[0])
 		f.Reach = nil
 		reach, enough := c.Reach(f.Runs, secret)
 		if enough {

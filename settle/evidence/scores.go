@@ -25,8 +25,9 @@ func (r *Reader) Scores(ctx context.Context, contests []rules.Contest, cut *rule
 	for round := 1; len(open) > 0; round *= 4 {
 		wants := make([]wanted, len(contests))
 		ends := make([]candidates, len(contests))
-		for _, part := range byTop(contests, open) {
-			limit := round * (2*contests[part[0]].Rule.Top + 50)
+		for _, part := range alike(contests, open) {
+			top := contests[part[0]].Rule.Top
+			limit := round * (top + top/8 + 10) // more where copies make tallies too high
 			if err := r.candidates(ctx, contests, part, limit, ends); err != nil {
 				return nil, err
 			}
@@ -37,7 +38,7 @@ func (r *Reader) Scores(ctx context.Context, contests []rules.Contest, cut *rule
 		for _, i := range open {
 			fresh := slices.DeleteFunc(ends[i].subjects, func(s string) bool { return done[i][s] })
 			slices.Sort(fresh)
-			wants[i] = wanted{contests[i], fresh}
+			wants[i] = wanted{Contest: contests[i], subjects: fresh}
 			for _, s := range fresh {
 				done[i][s] = true
 			}
@@ -58,21 +59,31 @@ func (r *Reader) Scores(ctx context.Context, contests []rules.Contest, cut *rule
 	return scores, nil
 }
 
-// byTop splits numbers of contests by how long their boards are, no more at once than one
-// statement asks about.
-func byTop(contests []rules.Contest, numbers []int) [][]int {
-	top := func(i int) int { return contests[i].Rule.Top }
-	sorted := slices.SortedStableFunc(slices.Values(numbers), func(a, b int) int { return cmp.Compare(top(a), top(b)) })
-	var parts [][]int
+// alike splits numbers of contests into those that one statement asks about: with boards
+// of one length, and tallies of one row a subject or of several.
+func alike(contests []rules.Contest, numbers []int) [][]int {
+	compare := func(a, b int) int {
+		return cmp.Or(cmp.Compare(contests[a].Rule.Top, contests[b].Rule.Top), cmp.Compare(parts(contests[a].Rule), parts(contests[b].Rule)))
+	}
+	sorted := slices.SortedStableFunc(slices.Values(numbers), compare)
+	var alike [][]int
 	for start := 0; start < len(sorted); {
 		end := start + 1
-		for end < len(sorted) && end-start < contestsPerQuery && top(sorted[end]) == top(sorted[start]) {
+		for end < len(sorted) && end-start < contestsPerQuery && compare(sorted[end], sorted[start]) == 0 {
 			end++
 		}
-		parts = append(parts, sorted[start:end])
+		alike = append(alike, sorted[start:end])
 		start = end
 	}
-	return parts
+	return alike
+}
+
+// parts returns 1 where a subject's tally is the sum of several rows, else 0.
+func parts(rule *rules.Rule) int {
+	if rule.Subject == rules.SubjectGuild || rule.Measure.Kind == rules.MeasureDistinct {
+		return 1
+	}
+	return 0
 }
 
 // leastOnBoard returns the score of the last of the top lines, or 0 where there are
@@ -106,16 +117,15 @@ func (r *Reader) candidates(ctx context.Context, contests []rules.Contest, numbe
 		keys = append(keys, q.tallyKey(contests[i]))
 		byKey[keyOf(contests[i])] = append(byKey[keyOf(contests[i])], i)
 	}
-	statement := `SELECT ` + tallyKey + `, subject, toString(sum(total))
-FROM
-(
-    SELECT ` + tallyKey + `, subject, member, value, argMax(total, cut) AS total
-    FROM tallies
-    WHERE (` + tallyKey + `) IN (` + strings.Join(keys, ", ") + `)
-    GROUP BY ` + tallyKey + `, subject, member, value
-)
-GROUP BY ` + tallyKey + `, subject
-ORDER BY ` + tallyKey + `, sum(total) DESC, subject
+	total, group := "total", ""
+	if parts(contests[numbers[0]].Rule) > 0 {
+		total, group = "sum(total)", "\nGROUP BY "+tallyKey+", subject"
+	}
+	// FINAL merges rows in the table's order, which takes a tenth of what grouping does.
+	statement := `SELECT ` + tallyKey + `, subject, toString(` + total + `)
+FROM tallies FINAL
+WHERE (` + tallyKey + `) IN (` + strings.Join(keys, ", ") + `)` + group + `
+ORDER BY ` + tallyKey + `, ` + total + ` DESC, subject
 LIMIT ` + q.uint(uint64(limit)) + ` BY ` + tallyKey
 	return r.each(ctx, "find the candidates of boards", statement, q.args, func(rows driver.Rows) error {
 		var most string
@@ -147,7 +157,7 @@ func (r *Reader) Attempts(ctx context.Context, sales []Sale, cut *rules.Cut) ([]
 	q := &query{}
 	var some []string
 	for i, s := range sales {
-		if wants[i] = (wanted{s.Contest, slices.Clone(s.Line)}); s.Since == Everybody {
+		if wants[i] = (wanted{Contest: s.Contest, subjects: slices.Clone(s.Line)}); s.Since == Everybody {
 			q := &query{}
 			err := r.each(ctx, "find the buyers of rule "+s.Rule.ID, "SELECT DISTINCT subject FROM tallies WHERE "+q.tally(s.Contest), q.args, func(rows driver.Rows) error {
 				var subject string
@@ -193,9 +203,9 @@ func (r *Reader) Fresh(ctx context.Context, contests []rules.Contest, prev, cut 
 	fresh := make([][]rules.Record, len(contests))
 	for i, c := range contests {
 		q := &query{}
-		statement := "SELECT " + recordColumns + " FROM (" + q.slice("*", prev, cut) + ") WHERE " + q.matches(c.Rule) + " AND " + q.inScope(c.Scope) + " AND " + q.near(c.Window)
+		scan := wholeRecords()
+		statement := "SELECT " + scan.columns + " FROM (" + q.slice("*", prev, cut) + ") WHERE " + q.matches(c.Rule) + " AND " + q.inScope(c.Scope) + " AND " + q.near(c.Window)
 		var rows []*rules.Record
-		var scan scanner
 		err := r.each(ctx, "read what is new for rule "+c.Rule.ID, statement, q.args, func(rs driver.Rows) error {
 			rec, err := scan.record(rs)
 			rows = append(rows, rec)
@@ -256,9 +266,9 @@ func (r *Reader) without(ctx context.Context, prev *rules.Cut, rows []*rules.Rec
 // many further rows each identity has.
 func (r *Reader) Subject(ctx context.Context, rule *rules.Rule, cut *rules.Cut, subject string) ([]rules.Record, map[rules.Identity]int, error) {
 	q := &query{}
-	statement := "SELECT " + recordColumns + "\nFROM event_log\nWHERE " + rule.Subject + " = " + q.text(subject) + " AND " + q.matches(rule) + " AND " + q.within(cut)
+	scan := wholeRecords()
+	statement := "SELECT " + scan.columns + "\nFROM event_log\nWHERE " + rule.Subject + " = " + q.text(subject) + " AND " + q.matches(rule) + " AND " + q.within(cut)
 	var rows []*rules.Record
-	var scan scanner
 	copies := map[rules.Identity]int{}
 	err := r.each(ctx, "read the events of "+subject, statement, q.args, func(rs driver.Rows) error {
 		rec, err := scan.record(rs)

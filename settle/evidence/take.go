@@ -133,27 +133,28 @@ func (r *Reader) carry(ctx context.Context, set *rules.Ruleset, prev, cut *rules
 	return r.exec(ctx, what, totalsSQL(cut.Number), nil)
 }
 
-// backfill writes the tallies of rules as of a settled cut, in one pass over the log.
+// backfill writes the touches and tallies of rules as of a settled cut, in one pass over
+// the log.
 func (r *Reader) backfill(ctx context.Context, set *rules.Ruleset, cut *rules.Cut) error {
 	all := func(q *query) string { return "SELECT instant_ns FROM event_log WHERE " + q.within(cut) }
 	opens, err := r.cronOpens(ctx, set, all)
 	if err != nil {
 		return err
 	}
-	q := &query{}
-	insert := "INSERT INTO tallies (rule, scope, opens_ns, subject, member, value, total, cut)\nSELECT rule, scope, opens_ns, subject, member, value, amount, " +
-		q.uint(cut.Number) + " FROM (SELECT " + touchesSQL(q, set, opens, "SELECT "+touchColumns+" FROM event_log WHERE "+q.within(cut)) + ")"
 	what := fmt.Sprintf("add up the new rules as of cut %d", cut.Number)
+	// Claims may be known from a time when the rules were there before: all that came
+	// since may change them, so everything is a touch.
+	q := &query{}
+	insert := "INSERT INTO touches (cut, rule, scope, opens_ns, subject, member, value, amount, earliest_ns)\nSELECT " + q.uint(cut.Number) + ", " +
+		touchesSQL(q, set, opens, "SELECT "+touchColumns+" FROM event_log WHERE "+q.within(cut))
 	if err := r.exec(ctx, what, insert, q.args); err != nil {
 		return err
 	}
-	// Claims may be known from a time when the rules were there before: all that came
-	// since may change them. A crash here leaves no settled cut that covers the rules, so
-	// that the next start adds them up again.
-	q = &query{}
-	insert = "INSERT INTO touches (cut, rule, scope, opens_ns, subject, member, value, amount, earliest_ns)\nSELECT " + q.uint(cut.Number) + ", " +
-		touchesSQL(q, set, opens, "SELECT "+touchColumns+" FROM event_log WHERE "+q.within(cut))
-	return r.exec(ctx, what, insert, q.args)
+	// A crash here leaves no settled cut that covers the rules, so that the next start adds
+	// them up again. Tallies from before are not added to: the log has all of it.
+	insert = "INSERT INTO tallies (rule, scope, opens_ns, subject, member, value, total, cut)\nSELECT rule, scope, opens_ns, subject, member, value, max(amount), cut\n" +
+		"FROM touches\nWHERE cut = " + q.uint(cut.Number) + " AND rule IN (" + strings.Join(set.TallyKeys(), ", ") + ")\nGROUP BY cut, rule, scope, opens_ns, subject, member, value"
+	return r.exec(ctx, what, insert, nil)
 }
 
 // totalsSQL adds the touches of a cut to the tallies: a total, never a difference, so
@@ -417,7 +418,7 @@ func (c clock) with(o clock) clock {
 // readClocks reads what is known of servers' clocks, and so how far their estimates can
 // contradict their own orders; and whether there are conflicts.
 func (r *Reader) readClocks(ctx context.Context) error {
-	r.clocks, r.slack = map[string]clock{}, 0
+	r.clocks, r.slack, r.leastE = map[string]clock{}, 0, rules.Never
 	err := r.each(ctx, "look for conflicts", "SELECT count() FROM conflicts", nil, func(rows driver.Rows) error {
 		var n uint64
 		err := rows.Scan(&n)
@@ -443,7 +444,7 @@ func (r *Reader) learn(server string, c clock) bool {
 		c = c.with(before)
 	}
 	r.clocks[server] = c
-	r.slack = max(r.slack, rules.Slack(c.mostE, c.leastE, c.leastL))
+	r.slack, r.leastE = max(r.slack, rules.Slack(c.mostE, c.leastE, c.leastL)), min(r.leastE, c.leastE)
 	return !known || c != before
 }
 
@@ -509,9 +510,9 @@ func (r *Reader) refused(ctx context.Context, set *rules.Ruleset, prev, cut *rul
 		// Rules count by content and window; where the number itself is a condition or the
 		// window comes from a schedule, rules has the last word.
 		q := &query{}
-		statement := "SELECT " + recordColumns + " FROM (" + q.slice("*", prev, cut) + ") WHERE " + q.matches(rule) + " AND NOT " + q.readable(rule.Measure)
+		scan := wholeRecords()
+		statement := "SELECT " + scan.columns + " FROM (" + q.slice("*", prev, cut) + ") WHERE " + q.matches(rule) + " AND NOT " + q.readable(rule.Measure)
 		seen := map[rules.Identity]bool{}
-		var scan scanner
 		err := r.each(ctx, "count what rule "+rule.ID+" cannot read", statement, q.args, func(rows driver.Rows) error {
 			rec, err := scan.record(rows)
 			if err != nil {
