@@ -52,33 +52,38 @@ type scanner struct {
 	at, instant, earliest, latest int64
 }
 
-// recordColumns are the columns of a record by the key that rules know a field by; those
-// without a key are always read.
-var recordColumns = []struct {
+// column is where one of a record is scanned to, and the key that rules know the field by;
+// one without a key is always read.
+type column struct {
 	name, key string
-	to        func(*scanner) any
-}{
-	{"node", "", func(s *scanner) any { return &s.row.Node }},
-	{"offset", "", func(s *scanner) any { return &s.row.Offset }},
-	{"content", "content", func(s *scanner) any { return &s.content }},
-	{"server", "", func(s *scanner) any { return &s.row.Server }},
-	{"region", "", func(s *scanner) any { return &s.row.Region }},
-	{"id", "", func(s *scanner) any { return &s.row.ID }},
-	{"type", "", func(s *scanner) any { return &s.row.Type }},
-	{"at_ns", "", func(s *scanner) any { return &s.at }},
-	{"seq", "", func(s *scanner) any { return &s.row.Seq }},
-	{"instant_ns", "", func(s *scanner) any { return &s.instant }},
-	{"earliest_ns", "", func(s *scanner) any { return &s.earliest }},
-	{"latest_ns", "", func(s *scanner) any { return &s.latest }},
-	{"backdated", "", func(s *scanner) any { return &s.backdated }},
-	{"player", "", func(s *scanner) any { return &s.row.Player }},
-	{"guild", "guild", func(s *scanner) any { return &s.row.Guild }},
-	{"target", "target", func(s *scanner) any { return &s.row.Target }},
-	{"sku", "sku", func(s *scanner) any { return &s.row.SKU }},
-	{"count", "", func(s *scanner) any { return &s.row.Count }},
-	{"price_minor", "price", func(s *scanner) any { return &s.row.Price.Amount }},
-	{"currency", "price", func(s *scanner) any { return &s.row.Price.Currency }},
-	{"attrs", "attrs", func(s *scanner) any { return &s.row.Attrs }},
+	to        any
+}
+
+func (s *scanner) all() []column {
+	r := &s.row
+	return []column{
+		{"node", "", &r.Node},
+		{"offset", "", &r.Offset},
+		{"content", "content", &s.content},
+		{"server", "", &r.Server},
+		{"region", "", &r.Region},
+		{"id", "", &r.ID},
+		{"type", "", &r.Type},
+		{"at_ns", "", &s.at},
+		{"seq", "", &r.Seq},
+		{"instant_ns", "", &s.instant},
+		{"earliest_ns", "", &s.earliest},
+		{"latest_ns", "", &s.latest},
+		{"backdated", "", &s.backdated},
+		{"player", "", &r.Player},
+		{"guild", "guild", &r.Guild},
+		{"target", "target", &r.Target},
+		{"sku", "sku", &r.SKU},
+		{"count", "", &r.Count},
+		{"price_minor", "price", &r.Price.Amount},
+		{"currency", "price", &r.Price.Currency},
+		{"attrs", "attrs", &r.Attrs},
+	}
 }
 
 // wholeRecords returns a scanner of all columns.
@@ -88,9 +93,9 @@ func wholeRecords() *scanner { return records(func(string) bool { return true })
 func records(reads func(key string) bool) *scanner {
 	s := &scanner{}
 	var names []string
-	for _, c := range recordColumns {
+	for _, c := range s.all() {
 		if c.key == "" || reads(c.key) {
-			names, s.to = append(names, c.name), append(s.to, c.to(s))
+			names, s.to = append(names, c.name), append(s.to, c.to)
 		}
 	}
 	s.columns = strings.Join(names, ", ")

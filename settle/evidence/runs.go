@@ -66,7 +66,7 @@ func (r *Reader) Runs(ctx context.Context, asks []Ask, cut *rules.Cut, secret st
 	for i, a := range asks {
 		all[i].Reach = a.Reach
 		if all[i].Look = ran(a.Rule) && (a.Waits || len(changed[i]) > 0); all[i].Look {
-			if wants[i], err = r.upToTheClaims(ctx, a.Contest, cut, changed[i]); err != nil {
+			if wants[i], err = r.upToTheClaims(ctx, a.Contest, changed[i]); err != nil {
 				return nil, err
 			}
 		}
@@ -104,7 +104,7 @@ func (r *Reader) Reread(ctx context.Context, contests []rules.Contest, cut *rule
 	}
 	wants := make([]wanted, len(contests))
 	for i, c := range contests {
-		if wants[i], err = r.upToTheClaims(ctx, c, cut, changed[i]); err != nil {
+		if wants[i], err = r.upToTheClaims(ctx, c, changed[i]); err != nil {
 			return err
 		}
 	}
@@ -292,7 +292,7 @@ func keyOf(c rules.Contest) string {
 // from: what is stamped so late that it can only have happened after the end of a claim,
 // and the slack of the clocks, does not change it. Of whom a claim is known, that is
 // where it ended; of others it is guessed where they have much more than they need.
-func (r *Reader) upToTheClaims(ctx context.Context, c rules.Contest, cut *rules.Cut, subjects []known) (wanted, error) {
+func (r *Reader) upToTheClaims(ctx context.Context, c rules.Contest, subjects []known) (wanted, error) {
 	w := wanted{Contest: c, subjects: subjectsOf(subjects), upTo: make([]rules.Instant, len(subjects))}
 	if c.Rule.Subject == rules.SubjectGuild {
 		w.upTo = nil // whose events are read by member
@@ -421,7 +421,7 @@ func (r *Reader) withKnown(ctx context.Context, c rules.Contest, cut *rules.Cut,
 		}
 		more := len(claims) > limit
 		some := claims[:min(len(claims), limit)]
-		w, err := r.upToTheClaims(ctx, c, cut, slices.SortedFunc(slices.Values(some), func(a, b known) int { return strings.Compare(a.subject, b.subject) }))
+		w, err := r.upToTheClaims(ctx, c, slices.SortedFunc(slices.Values(some), func(a, b known) int { return strings.Compare(a.subject, b.subject) }))
 		if err != nil {
 			return err
 		}
