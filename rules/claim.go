@@ -98,13 +98,13 @@ func (r *Rule) Run(subject string, records []Record, n Amount) (Run, bool) {
 		return Run{}, false
 	}
 	ends := agree(run.events)
+	order := byPlace(len(run.events))
 	latest := func(i int) Instant { return ends[i].l }
-	run.Latest = latest(run.fills(run.by(latest), n))
+	run.Latest = latest(run.fills(by(order, latest), n))
 	earliest := func(i int) Instant { return ends[i].e }
-	run.Earliest = earliest(run.fills(run.by(earliest), n))
+	run.Earliest = earliest(run.fills(by(order, earliest), n))
 	point := func(i int) Instant { return min(max(counted[i].Instant, ends[i].e), ends[i].l) }
-	byPoint := run.by(point)
-	decided := run.fills(byPoint, n)
+	decided := run.fills(by(order, point), n)
 	run.Point = point(decided)
 	if run.oneServer(ends) {
 		inTime := slices.DeleteFunc(byPlace(len(counted)), func(i int) bool { return ends[i].e > run.Latest })
@@ -172,9 +172,9 @@ func (run *Run) adds(i int, seen map[string]bool) Amount {
 	return ev.amount
 }
 
-// by returns the events' indexes in the order of an instant, then of compareServerOrder.
-func (run *Run) by(when func(int) Instant) []int {
-	order := byPlace(len(run.events))
+// by sorts the events' indexes by an instant, then by compareServerOrder, and returns
+// them. Where they are sorted by another end of the intervals, little is left to do.
+func by(order []int, when func(int) Instant) []int {
 	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(when(a), when(b)), cmp.Compare(a, b)) })
 	return order
 }
