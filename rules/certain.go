@@ -22,8 +22,8 @@ import (
 // puts before a chosen event: they are the cost of the choice. What a server puts
 // before an event it also puts before its later ones, so the first k events of b on a
 // server cost what the k-th alone costs. That leaves one table for each server, of
-// the most events of b to be had for each cost, and the tables are combined. There
-// are as many M as b has events.
+// the most events of b to be had for each cost, and the tables are combined. An M
+// matters only from where there can be N events of b to where N of a are over.
 
 // paretoLimit bounds how many combinations of servers are kept apart, and workLimit
 // how many events one comparison looks at. Beyond them nothing is certain: who
@@ -40,7 +40,7 @@ type certainly struct {
 	had    []price
 	more   []price
 	steps  []price
-	values map[string]int  // the event that counts for each of a's values; nil: not a distinct measure
+	values map[string]int  // the event that counts for each of a's values, until some are left out; nil: not a distinct measure
 	free   map[string]bool // values of b that cost nothing
 }
 
@@ -57,15 +57,9 @@ type price struct{ cost, gain Amount }
 // precedes reports whether a certainly precedes b, both of them having reached n.
 func (c *certainly) precedes(a, b *Run, n Amount) bool {
 	c.merge(a, b)
-	var starts []Instant // the earliest ends of b's events, sorted
-	for i := range c.events {
-		if !c.events[i].first {
-			starts = append(starts, c.ends[i].e)
-		}
-	}
-	slices.Sort(starts)
+	c.until(n)
 	work := 0
-	for _, m := range slices.Compact(starts) {
+	for _, m := range c.starts(n) {
 		if work += len(c.events); work > workLimit {
 			return false
 		}
@@ -75,14 +69,60 @@ func (c *certainly) precedes(a, b *Run, n Amount) bool {
 				over = over.Add(ev.amount)
 			}
 		}
-		if over.Compare(n) >= 0 {
-			return true // and so for every later m
-		}
-		if c.hadBy(m, over, n) {
+		if over.Compare(n) < 0 && c.hadBy(m, over, n) {
 			return false
 		}
 	}
 	return true
+}
+
+// until leaves out the events that begin after n of a are over: those of b come later in
+// any case, and of a no server puts them before others. So it does not depend on what
+// either did later, however much that is.
+func (c *certainly) until(n Amount) {
+	ofA := make([]int, 0, len(c.events))
+	for i := range c.events {
+		if c.events[i].first && !c.events[i].drop {
+			ofA = append(ofA, i)
+		}
+	}
+	slices.SortFunc(ofA, func(x, y int) int { return cmp.Compare(c.ends[x].l, c.ends[y].l) })
+	over, sum := Never, Amount{}
+	for _, i := range ofA {
+		if sum = sum.Add(c.events[i].amount); sum.Compare(n) >= 0 {
+			over = c.ends[i].l
+			break
+		}
+	}
+	kept := 0
+	for i := range c.events {
+		if c.ends[i].e <= over {
+			c.events[kept], c.ends[kept] = c.events[i], c.ends[i]
+			kept++
+		}
+	}
+	c.events, c.ends = c.events[:kept], c.ends[:kept]
+}
+
+// starts returns the earliest ends of b's events by which there can be n of them, sorted,
+// each once.
+func (c *certainly) starts(n Amount) []Instant {
+	ofB := make([]int, 0, len(c.events))
+	for i := range c.events {
+		if !c.events[i].first {
+			ofB = append(ofB, i)
+		}
+	}
+	slices.SortFunc(ofB, func(x, y int) int { return cmp.Compare(c.ends[x].e, c.ends[y].e) })
+	var starts []Instant
+	sum := Amount{}
+	for k, i := range ofB {
+		sum = sum.Add(c.events[i].amount)
+		if last := k == len(ofB)-1 || c.ends[ofB[k+1]].e > c.ends[i].e; last && sum.Compare(n) >= 0 {
+			starts = append(starts, c.ends[i].e)
+		}
+	}
+	return starts
 }
 
 // merge lays the events of both runs out in the order of compareServerOrder, with their

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -392,6 +393,37 @@ func TestDependsBeyond(t *testing.T) {
 	}
 	if short < 3000 || careless < 300 {
 		t.Errorf("%d were read in part, %d would come out otherwise unasked: the test shows little", short, careless)
+	}
+}
+
+// What two subjects do long after both have reached a number does not take from the first
+// what was certain, however much it is: so it need not be read.
+func TestLaterEventsTakeNoCertainty(t *testing.T) {
+	const second = Instant(1e9)
+	for _, test := range []struct {
+		err                 Instant
+		onOne, read, played int // kills until somebody is seen on a second server; of each
+	}{
+		{5 * second, 6000, 5726, 7400},
+		{2000 * second, 9000, 9500, 40000},
+	} {
+		rule := &Rule{ID: "r", Kind: WorldFirst, Subject: SubjectPlayer, Scope: ScopeWorld, Measure: Measure{Kind: MeasureCount}, Places: 1, Threshold: 5000, Tie: TieShare}
+		var records []Record
+		for i := range test.played {
+			for j, player := range []string{"ana", "bo"} {
+				at := Instant(2*i+j) * second
+				r := madeRecord(player, "s", int(at), 2*i+j+1, int(at), int(test.err), 2*i+j)
+				if i > test.onOne && i%2 == 0 {
+					r.Server = "t"
+				}
+				records = append(records, r)
+			}
+		}
+		for _, n := range []int{test.read, test.played} {
+			if got := plain(Place(runsOf(rule, records[:2*n], rule.Threshold), Whole(rule.Threshold), 1, rule.Tie, Draw{})); len(got) != 1 || !strings.HasPrefix(got[0], "1 ana false ") {
+				t.Errorf("after %d kills each with an error of %d s: %v, want ana alone", n, test.err/second, got)
+			}
+		}
 	}
 }
 
