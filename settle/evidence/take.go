@@ -360,7 +360,9 @@ func (r *Reader) Touched(ctx context.Context, set *rules.Ruleset, cut *rules.Cut
 // cut leaves open, or that are for ever: achievements aside, which wait for nothing. With
 // all it returns these too, and sales that are over: each attempt still gets an answer.
 func (r *Reader) Contests(ctx context.Context, set *rules.Ruleset, cut *rules.Cut, all bool) ([]rules.Contest, error) {
+	const columns = "SELECT rule, scope, opens_ns FROM tallies WHERE "
 	open := []string{"0"}
+	var single []string // statements that read one row
 	for i := range set.Rules {
 		rule := &set.Rules[i]
 		if rule.Kind == rules.Achievement && !all {
@@ -375,9 +377,14 @@ func (r *Reader) Contests(ctx context.Context, set *rules.Ruleset, cut *rules.Cu
 			}
 			one += " AND opens_ns >= " + strconv.FormatInt(int64(first), 10)
 		}
+		if rule.Scope == rules.ScopeWorld && (rule.Window == (rules.WindowSpec{}) || !rule.Window.Fixed.Forever()) {
+			single = append(single, "SELECT * FROM ("+columns+one+" LIMIT 1)")
+			continue
+		}
 		open = append(open, "("+one+")")
 	}
-	found, err := r.contests(ctx, set, "SELECT rule, scope, opens_ns, toInt64(0) FROM tallies WHERE "+strings.Join(open, " OR ")+" GROUP BY rule, scope, opens_ns", nil)
+	each := slices.Concat(single, []string{columns + strings.Join(open, " OR ")})
+	found, err := r.contests(ctx, set, "SELECT rule, scope, opens_ns, toInt64(0)\nFROM\n(\n    "+strings.Join(each, "\n    UNION ALL\n    ")+"\n)\nGROUP BY rule, scope, opens_ns", nil)
 	contests := make([]rules.Contest, len(found))
 	for i := range found {
 		contests[i] = found[i].Contest
