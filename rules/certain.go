@@ -26,11 +26,13 @@ import (
 // matters only from where there can be N events of b to where N of a are over.
 
 // paretoLimit bounds how many combinations of servers are kept apart, and workLimit
-// how many events one comparison looks at. Beyond them nothing is certain: who
-// cannot be told apart shares a place rather than losing it.
+// how many events one comparison looks at, a combination counting as several: about a
+// second. Beyond them nothing is certain: who cannot be told apart shares a place rather
+// than losing it.
 const (
 	paretoLimit = 4096
 	workLimit   = 1 << 26
+	combineWork = 8 // of one combination: they are sorted
 )
 
 // certainly compares runs; it keeps its buffers. The zero value is ready.
@@ -40,6 +42,7 @@ type certainly struct {
 	had    []price
 	more   []price
 	steps  []price
+	work   int
 	values map[string]int  // the event that counts for each of a's values, until some are left out; nil: not a distinct measure
 	free   map[string]bool // values of b that cost nothing
 }
@@ -58,9 +61,9 @@ type price struct{ cost, gain Amount }
 func (c *certainly) precedes(a, b *Run, n Amount) bool {
 	c.merge(a, b)
 	c.until(n)
-	work := 0
+	c.work = 0
 	for _, m := range c.starts(n) {
-		if work += len(c.events); work > workLimit {
+		if c.work += len(c.events); c.work > workLimit {
 			return false
 		}
 		over := Amount{}
@@ -260,7 +263,7 @@ func (c *certainly) serverSteps(start, end int, m Instant, free bool) {
 
 // combine adds a server's table to had, which holds, for each cost that together with
 // what is over stays below n, the most to be had; costs and gains both grow along it.
-// It reports false where there are too many combinations to keep apart.
+// It reports false where there are too many combinations to keep apart, or were too many.
 func (c *certainly) combine(over, n Amount) bool {
 	c.more = c.more[:0]
 	for _, h := range c.had {
@@ -277,6 +280,9 @@ func (c *certainly) combine(over, n Amount) bool {
 				return false
 			}
 		}
+	}
+	if c.work += combineWork * len(c.more); c.work > workLimit {
+		return false
 	}
 	slices.SortFunc(c.more, func(a, b price) int {
 		return cmp.Or(a.cost.Compare(b.cost), b.gain.Compare(a.gain))

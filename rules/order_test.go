@@ -427,6 +427,28 @@ func TestLaterEventsTakeNoCertainty(t *testing.T) {
 	}
 }
 
+// Two who play on many servers, whose clocks may be off by an hour, take no more time to
+// be compared than any others: what cannot be told apart by then is a tie.
+func TestComparisonIsBounded(t *testing.T) {
+	const n, servers = 500, 10
+	var records []Record
+	for i := range 2 * n {
+		for j, player := range []string{"ana", "bo"} {
+			at, id := 2000*i+1000*j, 2*i+j+1
+			records = append(records, madeRecord(player, fmt.Sprint("s", i%servers), at, id, at, 3600_000, id))
+		}
+	}
+	rule := &Rule{ID: "r", Kind: WorldFirst, Subject: SubjectPlayer, Scope: ScopeWorld, Measure: Measure{Kind: MeasureCount}, Places: 1, Threshold: n, Tie: TieShare}
+	runs := runsOf(rule, records, n)
+	c := certainly{}
+	if c.precedes(runs[0], runs[1], Whole(n)) {
+		t.Error("it was told apart: the test bounds nothing")
+	}
+	if most := workLimit + 64*paretoLimit*combineWork + len(records); c.work > most {
+		t.Errorf("the work is %d, at most %d is wanted", c.work, most)
+	}
+}
+
 func slackOf(records []Record) Instant {
 	worst := Instant(0)
 	for _, a := range records {
