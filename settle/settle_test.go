@@ -24,6 +24,7 @@ import (
 	"photofinish/rules/rulefile"
 	"photofinish/settle"
 	"photofinish/settle/cost"
+	"photofinish/settle/ledger"
 )
 
 // every settles by another period than the hour.
@@ -211,6 +212,32 @@ func TestRecordedCutLacksRows(t *testing.T) {
 	w.run(every(oneCut), through)
 	if !slices.Equal(w.decisions(), alone.decisions()) {
 		t.Error("the healed log made another ledger")
+	}
+}
+
+// Offsets that are named as lost and as void, or as lost twice, are skipped once: they
+// hide no hole behind them.
+func TestHoleBehindOverlappingSpans(t *testing.T) {
+	inputs, _, through := days(t)
+	for _, spans := range []string{"[(3, 4)] AS lost, [(3, 4)] AS void", "[(3, 4), (3, 4)] AS lost"} {
+		w := newWorld(t, clickhousetest.New(t))
+		w.importLogs("a", inputs[0])
+		for _, statement := range []string{
+			"DELETE FROM arrivals WHERE offset IN (3, 4, 20, 21)",
+			"INSERT INTO progress SELECT * REPLACE (published + 1 AS published, " + spans + ") FROM progress ORDER BY published DESC LIMIT 1",
+		} {
+			if err := w.conn.Exec(context.Background(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.run(every(oneCut), through)
+		cuts, err := ledger.New(w.conn).Cuts(context.Background(), 1, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line := cuts[0].Nodes[0]; line.Offset != 19 {
+			t.Errorf("with %s the line ends at %d, want 19", spans, line.Offset)
+		}
 	}
 }
 

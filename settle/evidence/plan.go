@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -83,6 +84,7 @@ FROM
 // Hole returns the first offsets that are missing.
 func (l *Log) Hole(node string, after, upTo uint64, skip []rules.Span) (hole rules.Span, found bool, err error) {
 	want := upTo - after
+	skip = disjoint(skip)
 	q := &query{}
 	where := "node = " + q.text(node) + " AND offset > " + q.uint(after) + " AND offset <= " + q.uint(upTo)
 	for _, s := range skip {
@@ -98,6 +100,20 @@ func (l *Log) Hole(node string, after, upTo uint64, skip []rules.Span) (hole rul
 		return rules.Span{}, false, err
 	}
 	return l.firstHole(node, after, upTo, skip, where, q)
+}
+
+// disjoint returns spans that cover the same offsets, each once.
+func disjoint(spans []rules.Span) []rules.Span {
+	spans = slices.SortedFunc(slices.Values(spans), func(a, b rules.Span) int { return cmp.Compare(a.First, b.First) })
+	var all []rules.Span
+	for _, s := range spans {
+		if last := len(all) - 1; last >= 0 && s.First <= all[last].Last {
+			all[last].Last = max(all[last].Last, s.Last)
+		} else {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // firstHole finds the ends of a hole that is known to be there: the first offset that
