@@ -19,6 +19,8 @@ var (
 	createProgress string
 	//go:embed sql/retirements.sql
 	createRetirements string
+	//go:embed sql/api_keys.sql
+	createKeys string
 )
 
 // Migrate creates the tables of this package in the connection's database where
@@ -30,6 +32,7 @@ func Migrate(ctx context.Context, conn driver.Conn) error {
 		{"identities", createIdentities},
 		{"progress", createProgress},
 		{"retirements", createRetirements},
+		{"api_keys", createKeys},
 	} {
 		if err := conn.Exec(ctx, t.create); err != nil {
 			return fmt.Errorf("create table %s: %w", t.name, err)

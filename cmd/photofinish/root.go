@@ -75,7 +75,7 @@ PHOTOFINISH_SETTLE_RULES. A flag wins over the environment, that over the file.`
 	f.StringVar(&a.clickhouseDatabase, "clickhouse.database", "photofinish", "database of all tables")
 	f.StringVar(&a.clickhouseLibrary, "clickhouse.library", "", "a libchdb.so to use instead of fetching one")
 	root.AddCommand(a.demoCommand(), a.importCommand(), a.settleCommand(), a.reportCommand(), a.explainCommand(),
-		a.verifyCommand(), a.nodesCommand(), a.rulesCommand(), a.versionCommand())
+		a.verifyCommand(), a.nodesCommand(), a.keysCommand(), a.rulesCommand(), a.versionCommand())
 	for _, cmd := range root.Commands() {
 		cmd.DisableFlagsInUseLine = true
 	}
