@@ -18,10 +18,31 @@ const (
 // MaxClockOffset is the largest difference of clocks that is taken for one.
 const MaxClockOffset = 24 * time.Hour
 
+// DriftPPM is how fast two clocks may part, in parts per million: what two crystals of
+// 100 each do that nobody sets. A clock that is being set right moves faster for a
+// while; then a new exchange contradicts the old one, which is the sign to forget it.
+const DriftPPM = 200
+
 // Clock is an estimate of a server's clock against the node's.
 type Clock struct {
 	OffsetNs int64 // add this to the server's time to get the node's
 	ErrNs    int64 // OffsetNs is right give or take this; never negative
+	// MeasuredNs is when, by the node's clock, that was so; before and after, the clocks
+	// have parted by up to DriftPPM. 0: it is so at all times.
+	MeasuredNs int64
+}
+
+// ErrAt returns how wrong OffsetNs may be at an instant of the node's clock, at most
+// MaxClockOffset.
+func (c Clock) ErrAt(instant rules.Instant) int64 {
+	if c.MeasuredNs == 0 {
+		return c.ErrNs
+	}
+	apart := int64(instant) - c.MeasuredNs // both are within two centuries: no overflow
+	if apart < 0 {
+		apart = -apart
+	}
+	return min(c.ErrNs+apart/(1e6/DriftPPM)+1, int64(MaxClockOffset))
 }
 
 // EstimateClock estimates a server's clock from one exchange, in Unix nanoseconds:
@@ -53,7 +74,8 @@ func EstimateClock(t1, t2, t3, t4 int64) (Clock, error) {
 
 func (c Clock) plausible() bool {
 	return -int64(MaxClockOffset) <= c.OffsetNs && c.OffsetNs <= int64(MaxClockOffset) &&
-		0 <= c.ErrNs && c.ErrNs <= int64(MaxClockOffset)
+		0 <= c.ErrNs && c.ErrNs <= int64(MaxClockOffset) &&
+		(c.MeasuredNs == 0 || rules.MinInstant <= rules.Instant(c.MeasuredNs) && rules.Instant(c.MeasuredNs) < rules.MaxInstant)
 }
 
 // correct returns when an event happened by the node's clock.

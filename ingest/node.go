@@ -224,7 +224,7 @@ func (n *Node) check(b Batch, clock Clock, now time.Time) (result Result, record
 			c.Count = 1
 		}
 		c.Instant, c.receivedNs = clock.correct(c.At), now.UnixNano()
-		c.Exactly(clock.ErrNs + int64(n.cfg.NodeClockErr))
+		c.Exactly(clock.ErrAt(c.Instant) + int64(n.cfg.NodeClockErr))
 		if err := check(&c.Event, c.Instant, within); err != nil {
 			line := i + 1
 			if i < len(b.Lines) {
