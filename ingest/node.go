@@ -132,6 +132,7 @@ type Batch struct {
 	Region string
 	Events []rules.Event // at most MaxBatchEvents; a Count of 0 is 1. Left unmodified
 	Lines  []int         // where each event stood in the request; nil: counted from 1
+	OpenNs []int64       // how much later than its stamp each event may have happened; nil: not at all
 	Clock  *Clock        // the estimate of the server's clock; nil: the configured error
 }
 
@@ -225,6 +226,9 @@ func (n *Node) check(b Batch, clock Clock, now time.Time) (result Result, record
 		}
 		c.Instant, c.receivedNs = clock.correct(c.At), now.UnixNano()
 		c.Exactly(clock.ErrAt(c.Instant) + int64(n.cfg.NodeClockErr))
+		if i < len(b.OpenNs) {
+			c.Latest = c.Latest.Add(time.Duration(b.OpenNs[i]))
+		}
 		if err := check(&c.Event, c.Instant, within); err != nil {
 			line := i + 1
 			if i < len(b.Lines) {
