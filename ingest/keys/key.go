@@ -96,7 +96,22 @@ const (
 	textBytes   = secretEnd + 2*crc32.Size
 )
 
-// newText makes a key. Its errors there are none: crypto/rand ends the program rather
+// New makes a key and its text, and keeps neither: Create does. It fails with an
+// *ingest.FieldError.
+func New(g Grant, now time.Time) (text string, k Key, err error) {
+	if err := g.Check(); err != nil {
+		return "", Key{}, err
+	}
+	text = newText()
+	k = Key{Grant: g, Created: rules.Instant(now.UnixNano()), Hash: hashOf(text)}
+	k.ID, _ = IDOf(text)
+	if g.Role == RoleServer {
+		k.zone, err = location(g.Timezone)
+	}
+	return text, k, err
+}
+
+// newText makes a key. Errors there are none: crypto/rand ends the program rather
 // than to return less than it was asked for.
 func newText() string {
 	var id [idBytes]byte

@@ -37,7 +37,8 @@ var (
 // *ingest.FieldError, ErrActive, ErrMoved and those of the connection; after one of
 // those it is unknown whether the key exists, and nobody has its text.
 func Create(ctx context.Context, conn driver.Conn, g Grant, now time.Time) (text string, k Key, err error) {
-	if err := g.Check(); err != nil {
+	text, k, err = New(g, now)
+	if err != nil {
 		return "", Key{}, fmt.Errorf("create a key: %w", err)
 	}
 	list, err := List(ctx, conn)
@@ -47,9 +48,6 @@ func Create(ctx context.Context, conn driver.Conn, g Grant, now time.Time) (text
 	if err := mayHaveAnother(list, g); err != nil {
 		return "", Key{}, fmt.Errorf("create a key: %w", err)
 	}
-	text = newText()
-	k = Key{Grant: g, Created: rules.Instant(now.UnixNano()), Hash: hashOf(text)}
-	k.ID, _ = IDOf(text)
 	if err := record(ctx, conn, &k, 0, k.Created); err != nil {
 		return "", Key{}, fmt.Errorf("create a key: %w", err)
 	}

@@ -1,0 +1,64 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"photofinish/ingest/keys"
+)
+
+// authorize returns the key of a request that may push, or why it may not.
+func (h *Handler) authorize(r *http.Request, now time.Time) (keys.Key, error) {
+	text := r.PathValue("key")
+	if text == "" {
+		text = bearer(r.Header)
+	}
+	k, err := h.keys.Find(text)
+	switch {
+	case errors.Is(err, keys.ErrUnknown):
+		// The wrong ones alone are limited: whoever shares their address is not.
+		if wait := h.limits.wrongKey(addressOf(r), now); wait > 0 {
+			return k, &refusal{status: http.StatusTooManyRequests, reason: RefusedKey, after: wait, close: true, detail: "too many requests with unknown keys come from this address"}
+		}
+		return k, &refusal{
+			status: http.StatusUnauthorized, reason: RefusedKey, close: true, allow: [2]string{"WWW-Authenticate", `Bearer realm="photofinish"`},
+			detail: "a key is needed that is known and not revoked: Authorization: Bearer pf_…",
+		}
+	case err != nil:
+		return k, &refusal{status: http.StatusServiceUnavailable, reason: RefusedStore, after: storeRetry, close: true, detail: err.Error()}
+	case k.Role != keys.RoleServer:
+		return k, &refusal{status: http.StatusForbidden, reason: RefusedRole, close: true, detail: "this key may read and not push; the key of a server may"}
+	}
+	return k, nil
+}
+
+// bearer returns the one key of the headers; "" where there is none or several.
+func bearer(header http.Header) string {
+	values := header.Values("Authorization")
+	if len(values) != 1 {
+		return ""
+	}
+	scheme, text, _ := strings.Cut(values[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimLeft(text, " ")
+}
+
+// addressOf is whom wrong keys are counted by: an address, of IPv6 its network, since
+// everybody has as many as they like in theirs.
+func addressOf(r *http.Request) netip.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	address := at.Addr().Unmap().WithZone("")
+	if address.Is4() {
+		return address
+	}
+	const network = 64
+	return netip.PrefixFrom(address, network).Masked().Addr()
+}

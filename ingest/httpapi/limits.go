@@ -1,0 +1,171 @@
+package httpapi
+
+import (
+	"maps"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	minRate = 0.001
+	maxRate = 1_000_000
+
+	// keyShare is the part of InFlight that one key may take.
+	keyShare = 4
+
+	// storeRetry is when one who got a 503 is to come again; busyRetry where only others
+	// were in the way.
+	storeRetry = 5 * time.Second
+	busyRetry  = time.Second
+
+	// Of one address, requests with wrong keys: a hundred at once, then ten a second.
+	wrongEvery = 100 * time.Millisecond
+	wrongBurst = 100
+	// maxAddresses bounds the addresses that are counted by themselves; all others
+	// together are one.
+	maxAddresses = 10_000
+
+	logEvery = 10 * time.Second
+)
+
+// bucket limits how often something happens: each time costs every, and a burst can be
+// saved up. It holds the moment at which everything taken is paid for. This is the whole
+// of it, and with a clock that tests can move, so no library is used.
+type bucket struct{ paid time.Time }
+
+// take returns 0 and takes one, or how long to wait for the next.
+func (b *bucket) take(now time.Time, every time.Duration, burst int) time.Duration {
+	paid := b.paid
+	if paid.Before(now) {
+		paid = now
+	}
+	paid = paid.Add(every)
+	if wait := paid.Sub(now) - time.Duration(burst)*every; wait > 0 {
+		return wait
+	}
+	b.paid = paid
+	return 0
+}
+
+// limits is who may send how much at once and how often.
+type limits struct {
+	cfg   *Config
+	every time.Duration
+	burst int
+
+	mu     sync.Mutex            // guards the fields below, and the keyUse in byKey
+	byKey  map[string]*keyUse    // by id of a key that was found: as many as there are keys
+	bodies int                   // on their way
+	bytes  int64                 // held
+	wrong  map[netip.Addr]bucket // at most maxAddresses
+	others bucket                // of the addresses beyond
+	sweeps bucket                // of wrong
+	logged bucket
+}
+
+// keyUse is what one key takes.
+type keyUse struct {
+	bucket
+
+	bodies int
+	bytes  int64
+}
+
+func newLimits(cfg *Config) *limits {
+	return &limits{
+		cfg: cfg, every: time.Duration(float64(time.Second) / cfg.Rate), burst: max(1, int(2*cfg.Rate)),
+		byKey: map[string]*keyUse{}, wrong: map[netip.Addr]bucket{},
+	}
+}
+
+// lease is one body's part of the limits.
+type lease struct {
+	limits *limits
+	key    *keyUse
+	bytes  int64
+}
+
+// admit lets a key send a body, or says why not.
+func (l *limits) admit(id string, now time.Time) (*lease, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := l.byKey[id]
+	if k == nil {
+		k = &keyUse{}
+		l.byKey[id] = k
+	}
+	switch wait := k.take(now, l.every, l.burst); {
+	case wait > 0:
+		return nil, &refusal{status: http.StatusTooManyRequests, reason: RefusedRate, after: wait, detail: "this key sends more requests than it may; put more events into each"}
+	case k.bodies >= l.cfg.KeyBodies:
+		return nil, &refusal{status: http.StatusTooManyRequests, reason: RefusedRate, after: busyRetry, detail: "too many requests of this key are on their way"}
+	case l.bodies >= l.cfg.Bodies:
+		return nil, &refusal{status: http.StatusServiceUnavailable, reason: RefusedBusy, after: busyRetry, detail: "too many requests are on their way"}
+	}
+	k.bodies++
+	l.bodies++
+	return &lease{limits: l, key: k}, nil
+}
+
+// hold takes n more bytes into account, or says why they may not be held.
+func (l *lease) hold(n int64) error {
+	l.limits.mu.Lock()
+	defer l.limits.mu.Unlock()
+	cfg := l.limits.cfg
+	// A lone body may be held packed and unpacked, whatever the share.
+	if l.key.bytes+n > max(cfg.InFlight/keyShare, 2*cfg.MaxBody) {
+		return &refusal{status: http.StatusTooManyRequests, reason: RefusedRate, after: busyRetry, close: true, detail: "this key has too many bytes on their way"}
+	}
+	if l.limits.bytes+n > cfg.InFlight {
+		return &refusal{status: http.StatusServiceUnavailable, reason: RefusedBusy, after: busyRetry, close: true, detail: "too many bytes are on their way"}
+	}
+	l.bytes += n
+	l.key.bytes += n
+	l.limits.bytes += n
+	return nil
+}
+
+// drop gives n bytes back.
+func (l *lease) drop(n int64) {
+	l.limits.mu.Lock()
+	defer l.limits.mu.Unlock()
+	l.bytes -= n
+	l.key.bytes -= n
+	l.limits.bytes -= n
+}
+
+// release gives everything back, once.
+func (l *lease) release() {
+	l.drop(l.bytes)
+	l.limits.mu.Lock()
+	defer l.limits.mu.Unlock()
+	l.key.bodies--
+	l.limits.bodies--
+}
+
+// wrongKey counts a wrong key from an address, and returns how long to stay away where
+// they are too many.
+func (l *limits) wrongKey(from netip.Addr, now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, known := l.wrong[from]
+	if !known && len(l.wrong) >= maxAddresses && l.sweeps.take(now, time.Second, 1) == 0 {
+		// Not for each: who has many addresses could make every refusal dear by it.
+		maps.DeleteFunc(l.wrong, func(_ netip.Addr, b bucket) bool { return !b.paid.After(now) })
+	}
+	if !known && len(l.wrong) >= maxAddresses {
+		return l.others.take(now, wrongEvery, wrongBurst)
+	}
+	wait := b.take(now, wrongEvery, wrongBurst)
+	l.wrong[from] = b
+	return wait
+}
+
+// mayLog keeps a disk that is full from filling the log as well.
+func (l *limits) mayLog(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.logged.take(now, logEvery, 1) == 0
+}
