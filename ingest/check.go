@@ -82,7 +82,8 @@ func untilSoon(now time.Time, ahead time.Duration) period {
 }
 
 // check returns why an event cannot enter the log, as a *FieldError, or nil. The
-// corrected instant must lie in the period as well as the server's own.
+// corrected instant must lie in the period. The server's own need not where its clock is
+// known to be wrong; it is only a time that can be written.
 func check(e *rules.Event, instant rules.Instant, p period) error {
 	if err := checkName("server", e.Server); err != nil {
 		return err
@@ -185,13 +186,12 @@ func checkType(s string) error {
 }
 
 func checkAt(at, instant rules.Instant, p period) error {
-	for _, i := range []rules.Instant{at, instant} {
-		switch {
-		case i < p.from:
-			return &FieldError{"at", i.String(), "is outside the years 2000 to 2199"}
-		case i >= p.to:
-			return &FieldError{"at", i.String(), "is " + p.why}
-		}
+	years := anyInstant()
+	switch {
+	case instant >= p.to:
+		return &FieldError{"at", at.String(), "is " + p.why}
+	case at < years.from || at >= years.to || instant < p.from:
+		return &FieldError{"at", at.String(), "is " + years.why}
 	}
 	return nil
 }

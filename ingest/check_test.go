@@ -88,6 +88,12 @@ func TestCheckBounds(t *testing.T) {
 	if err := check(&e, e.At+6*60*1e9, untilSoon(noon, 5*time.Minute)); err == nil {
 		t.Error("an instant that the correction moves too far ahead was taken")
 	}
+	// A clock that is known to be an hour ahead writes stamps of the node's future.
+	ahead := e
+	ahead.At += 60 * 60 * 1e9
+	if err := check(&ahead, e.At, untilSoon(noon, 5*time.Minute)); err != nil {
+		t.Errorf("an instant that the correction brings back is refused: %v", err)
+	}
 }
 
 // However the delay is divided between the two ways and whatever the offset is,
