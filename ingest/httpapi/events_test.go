@@ -397,8 +397,13 @@ func TestLogPath(t *testing.T) {
 // A configuration that cannot work is refused with its value.
 func TestConfig(t *testing.T) {
 	for _, cfg := range []Config{
-		{}, {Now: noonClock, MaxBody: -1}, {Now: noonClock, MaxBody: 2 << 30}, {Now: noonClock, Rate: -1},
-		{Now: noonClock, KeyBodies: -1}, {Now: noonClock, InFlight: 1}, {Now: noonClock, Rate: 1e9},
+		{},
+		{Now: noonClock, MaxBody: -1},
+		{Now: noonClock, MaxBody: 2 << 30},
+		{Now: noonClock, Rate: -1},
+		{Now: noonClock, KeyBodies: -1},
+		{Now: noonClock, InFlight: 1},
+		{Now: noonClock, Rate: 1e9},
 	} {
 		if _, err := New(nil, nil, nil, cfg); err == nil {
 			t.Errorf("%+v is taken", cfg)
