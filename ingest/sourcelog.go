@@ -340,9 +340,8 @@ const maxKindLetters = 24
 func sourceKind(rest []byte) string {
 	if len(rest) > 0 && rest[0] == '"' {
 		if _, after, found := bytes.Cut(rest, []byte(`>" `)); found {
-			rest = after
-			if rest = skipPosition(rest); wordOf(rest) != "" {
-				return "player " + wordOf(rest)
+			if word := wordOf(skipPosition(after)); word != "" {
+				return "player " + word
 			}
 		}
 		if wordOf(rest[1:]) == "" || !bytes.Contains(rest, []byte(`" = "`)) {
