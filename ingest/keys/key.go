@@ -3,8 +3,8 @@ package keys
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"hash/crc32"
 	"strings"
 	"time"
@@ -122,7 +122,9 @@ func newText() string {
 	return text + checkOf(text)
 }
 
-func checkOf(text string) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(text))) }
+func checkOf(text string) string {
+	return hex.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(text))))
+}
 
 // IDOf returns the id of a text that has the form of a key, whoever made it.
 func IDOf(text string) (id string, ok bool) {

@@ -1,0 +1,48 @@
+package keys
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// Whatever is presented, only the text itself is found, and what has an id has the form.
+func FuzzFind(f *testing.F) {
+	text, k, err := New(server("eu-1"), noon)
+	if err != nil {
+		f.Fatal(err)
+	}
+	s := NewStore(nil, slog.New(slog.DiscardHandler), "")
+	s.publish(map[string]Key{k.ID: k})
+	f.Add(text)
+	f.Add(text[:len(text)-1])
+	f.Add(strings.ToUpper(text))
+	f.Add(newText())
+	f.Fuzz(func(t *testing.T, presented string) {
+		found, err := s.Find(presented)
+		if (presented == text) != (err == nil) || err != nil && (!errors.Is(err, ErrUnknown) || found.ID != "") {
+			t.Errorf("%q is found as %+v, %v", presented, found, err)
+		}
+		if id, ok := IDOf(presented); ok && !strings.HasPrefix(presented, prefix+id+"_") {
+			t.Errorf("%q has the id %q", presented, id)
+		}
+	})
+}
+
+// A wrong key costs what a right one does: one hash and one comparison.
+func BenchmarkFind(b *testing.B) {
+	text, k, err := New(server("eu-1"), noon)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := NewStore(nil, slog.New(slog.DiscardHandler), "")
+	s.publish(map[string]Key{k.ID: k})
+	for name, presented := range map[string]string{"right": text, "unknown": newText(), "malformed": strings.Repeat("x", len(text))} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				_, _ = s.Find(presented)
+			}
+		})
+	}
+}
