@@ -51,16 +51,18 @@ type recorder struct {
 	mu      sync.Mutex
 	batches []ingest.Batch
 	err     error
-	wait    chan struct{} // where set, Accept does not return before it is closed
+	entered chan struct{} // where set, Accept says that it is there, and does not return
+	wait    chan struct{} // before this is closed
 }
 
 func (r *recorder) Accept(ctx context.Context, b ingest.Batch) (ingest.Result, error) {
 	r.mu.Lock()
 	r.batches = append(r.batches, b)
-	err, wait := r.err, r.wait
+	err := r.err
 	r.mu.Unlock()
-	if wait != nil {
-		<-wait
+	if r.wait != nil {
+		close(r.entered)
+		<-r.wait
 	}
 	if err != nil {
 		return ingest.Result{}, err

@@ -59,7 +59,7 @@ func (b *body) readAll(in io.Reader, expected int64) error {
 		b.text = b.text[:len(b.text)+n]
 		var big *http.MaxBytesError
 		switch {
-		case int64(len(b.text)) > b.limit, errors.As(err, &big), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		case int64(len(b.text)) > b.limit, errors.As(err, &big):
 			return tooLarge(b.limit)
 		case errors.Is(err, io.EOF):
 			return nil
@@ -142,7 +142,7 @@ func (u *unpacker) unpack(ctx context.Context, b *body, encoding string) (*body,
 		return nil, unreadable("the sender has gone")
 	}
 	defer func() { u.idle <- d }()
-	in, err := d.reader(bytes.NewReader(b.text), encoding, b.limit)
+	in, err := d.reader(bytes.NewReader(b.text), encoding)
 	if err != nil {
 		return nil, unreadable("the body is not %s: %v", encoding, err)
 	}
@@ -155,7 +155,7 @@ func (u *unpacker) unpack(ctx context.Context, b *body, encoding string) (*body,
 }
 
 // reader returns what unpacks in; it is valid until the next call.
-func (d *decoders) reader(in io.Reader, encoding string, limit int64) (_ io.Reader, err error) {
+func (d *decoders) reader(in io.Reader, encoding string) (_ io.Reader, err error) {
 	if encoding == "gzip" {
 		if d.gzip == nil {
 			d.gzip = new(gzip.Reader)
@@ -163,8 +163,7 @@ func (d *decoders) reader(in io.Reader, encoding string, limit int64) (_ io.Read
 		return d.gzip, d.gzip.Reset(in)
 	}
 	if d.zstd == nil {
-		d.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(maxWindowBytes), zstd.WithDecoderMaxMemory(uint64(limit)))
+		d.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindowBytes))
 		if err != nil {
 			return nil, err
 		}

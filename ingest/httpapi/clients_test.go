@@ -139,3 +139,48 @@ func TestClientGoesAway(t *testing.T) {
 		t.Errorf("the node was given %d batches", len(a.node.batches))
 	}
 }
+
+// The recipe for curl: a file goes in parts, a part that could not be stored is sent
+// again, one that is refused ends it with the answer.
+func TestPushScript(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("there is no curl on this machine")
+	}
+	a := newAPI(t, Config{})
+	a.node.err = errDisk
+	failing := 0
+	outage := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.mux.ServeHTTP(w, r)
+		if failing++; failing == 1 {
+			a.node.mu.Lock()
+			a.node.err = nil
+			a.node.mu.Unlock()
+		}
+	})
+	s := httptest.NewServer(outage)
+	defer s.Close()
+	run := func(key, text string) (string, error) {
+		path := filepath.Join(t.TempDir(), "events.ndjson")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), "../../configs/push.sh", s.URL, path)
+		cmd.Env = append(os.Environ(), "PHOTOFINISH_KEY="+key)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	var lines strings.Builder
+	for i := range 5001 {
+		lines.WriteString(strings.Replace(kill, `"183"`, `"`+strconv.Itoa(i)+`"`, 1) + "\n")
+	}
+	out, err := run(a.key, lines.String())
+	if err != nil || !strings.Contains(out, "503, again") || !strings.Contains(out, `{"accepted":5000,`) || !strings.Contains(out, `{"accepted":1,`) {
+		t.Errorf("it ends with %v and says %s", err, out)
+	}
+	if out, err := run(a.revoked, kill); err == nil || !strings.Contains(out, `"status":401`) || strings.Contains(out, a.revoked) {
+		t.Errorf("a wrong key ends with %v: %s", err, out)
+	}
+	if out, err := run(a.key, ""); err != nil || out != "" {
+		t.Errorf("an empty file ends with %v: %s", err, out)
+	}
+}

@@ -80,7 +80,7 @@ func TestTrueInstantIsWithin(t *testing.T) {
 			s := a.server("eu-7", skew, (random.Float64()-0.5)*2*100e-6)
 			s.exchange(time.Second, 0) // the first has no estimate yet, and no events
 			narrow := 0
-			for range 300 {
+			for range 150 {
 				slow := time.Duration(random.ExpFloat64() * float64(200*time.Millisecond))
 				fast := time.Duration(random.IntN(int(2 * time.Millisecond)))
 				there, back := slow, fast

@@ -118,7 +118,13 @@ func eachLine(text []byte, fn func(line []byte, start int, ended bool) error) er
 	return nil
 }
 
+// leastEvent is about how many bytes the shortest event has.
+const leastEvent = 40
+
 func (d *decoded) lineByLine(text []byte) error {
+	// Room for all at once; not for lines that can hold none, of which there may be millions.
+	room := min(bytes.Count(text, []byte{'\n'})+1, len(text)/leastEvent+1, ingest.MaxBatchEvents)
+	d.events, d.lines = make([]rules.Event, 0, room), make([]int, 0, room)
 	number := 0
 	return eachLine(text, func(line []byte, _ int, _ bool) error {
 		number++

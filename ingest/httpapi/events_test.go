@@ -143,7 +143,7 @@ func TestCloudEvents(t *testing.T) {
 // Packed bodies are unpacked, and what is damaged, cut off or packed in another way
 // changes nothing.
 func TestPackedBodies(t *testing.T) {
-	a := newAPI(t, Config{})
+	a := newAPI(t, Config{MaxBody: 1 << 20}) // less than a usual window
 	lines := kill + "\n" + purchase + "\n"
 	send := func(body string, encodings ...string) verdict {
 		headers := []string{"Content-Type: " + mediaNDJSON, "Authorization: Bearer " + a.key}
@@ -181,17 +181,23 @@ func TestPackedBodies(t *testing.T) {
 			t.Errorf("%v: what would do is %q", encodings, v.header.Get("Accept-Encoding"))
 		}
 	}
-	var wide bytes.Buffer
-	w, err := zstd.NewWriter(&wide, zstd.WithWindowSize(64<<20))
-	if err == nil {
-		_, err = w.Write(make([]byte, 100))
-		err = errors.Join(err, w.Flush(), w.Close())
+	for _, window := range []int{8 << 20, 16 << 20} {
+		var wide bytes.Buffer
+		w, err := zstd.NewWriter(&wide, zstd.WithWindowSize(window))
+		if err == nil {
+			_, err = w.Write([]byte(lines))
+			err = errors.Join(err, w.Flush(), w.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := send(wide.String(), "zstd")
+		if window == maxWindowBytes {
+			v.want(t, http.StatusOK, 0, 2, 0)
+		} else {
+			v.refused(t, http.StatusUnsupportedMediaType, "window")
+		}
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := send(wide.String(), "zstd")
-	v.refused(t, http.StatusUnsupportedMediaType, "window")
 }
 
 // A body beyond the limits is refused before anything of it is kept, at its first byte
@@ -245,16 +251,17 @@ func (z *zeros) Read(p []byte) (int, error) {
 // A bomb costs no more memory than the limit says, and no more than the limit is read of
 // a stream without end.
 func TestBombs(t *testing.T) {
-	a := newAPI(t, Config{})
+	a := newAPI(t, Config{MaxBody: 1 << 20})
+	zero := strings.Repeat("\x00", 64<<20)
 	for _, encoding := range []string{"gzip", "zstd"} {
-		bomb := packed(t, encoding, strings.Repeat("\x00", 96<<20))
+		bomb := packed(t, encoding, zero)
 		if int64(len(bomb)) > a.cfg.MaxBody {
 			t.Fatalf("the bomb of %d bytes would be refused packed", len(bomb))
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		v := a.do(request(http.MethodPost, pathEvents, strings.NewReader(bomb), "Content-Type: "+mediaNDJSON, "Authorization: Bearer "+a.key, "Content-Encoding: "+encoding), "")
-		v.refused(t, http.StatusRequestEntityTooLarge, "8388608 bytes")
+		v.refused(t, http.StatusRequestEntityTooLarge, "1048576 bytes")
 		runtime.ReadMemStats(&after)
 		if took := after.TotalAlloc - before.TotalAlloc; took > 32<<20 {
 			t.Errorf("%s: %d MiB were allocated", encoding, took>>20)
@@ -326,6 +333,39 @@ func TestRefusedByHeaders(t *testing.T) {
 	if len(a.node.batches) > 0 {
 		t.Error("the node was given something")
 	}
+}
+
+// wrote is a writer that tells of the first word of an answer.
+type wrote struct {
+	http.ResponseWriter
+	anything chan struct{}
+}
+
+func (w wrote) WriteHeader(status int) {
+	close(w.anything)
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Nobody is told anything before Accept has returned.
+func TestAnswerComesAfterAccept(t *testing.T) {
+	a := newAPI(t, Config{})
+	a.node.entered, a.node.wait = make(chan struct{}), make(chan struct{})
+	w := wrote{httptest.NewRecorder(), make(chan struct{})}
+	r := request(http.MethodPost, pathEvents, strings.NewReader(kill), "Content-Type: "+mediaNDJSON, "Authorization: Bearer "+a.key)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.mux.ServeHTTP(w, r)
+	}()
+	<-a.node.entered
+	select {
+	case <-w.anything:
+		t.Error("it is answered before its events are on disk")
+	default:
+	}
+	close(a.node.wait)
+	<-w.anything
+	<-done
 }
 
 // When the node cannot store, nothing is promised; when the keys are not known yet,
