@@ -42,9 +42,8 @@ type forward struct {
 // node that does not say so now and then is not believed. Whatever stopped it, calling
 // it again continues: rows may be inserted twice, none is left out.
 //
-// It fails with ErrSpoolBehind or ErrHole where a person must act, with a
-// *spool.CorruptionErr where a segment is damaged; any other error is worth
-// another try later.
+// It fails with ErrSpoolBehind or ErrHole where a person must act; any other error is
+// worth another try later.
 func (n *Node) Forward(ctx context.Context) error {
 	n.forwarding.Lock()
 	defer n.forwarding.Unlock()
@@ -102,7 +101,8 @@ func (n *Node) forwardAll(ctx context.Context) error {
 		}
 	}
 	// A crash here leaves segments that could go; the next Forward removes them.
-	if _, err := s.Prune(n.forward.verified, now.Add(-n.cfg.Retention)); err != nil {
+	s.Counted(n.forward.verified, now)
+	if _, err := s.Prune(now, n.cfg.Retention); err != nil {
 		return err
 	}
 	return nil
@@ -120,6 +120,7 @@ func (n *Node) reverify(ctx context.Context, s *spool.Spool, committed uint64) e
 	uptime := time.Duration(seconds) * time.Second
 	if uptime < n.forward.uptime {
 		n.forward.verified = 0
+		s.Recount()
 	}
 	n.forward.uptime = uptime
 	if n.forward.verified >= committed {

@@ -57,15 +57,14 @@ func New(conn driver.Conn, log *slog.Logger, cfg Config, now func() time.Time) (
 }
 
 // Open takes the node's folder, creating it where it is missing. It does not need
-// ClickHouse. It fails with spool.ErrLocked where another process is this node, and
-// with a *spool.CorruptionErr where the end of the spool is damaged.
+// ClickHouse. It fails with spool.ErrLocked where another process is this node.
 func (n *Node) Open() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.spool != nil {
 		return fmt.Errorf("open node %s: it is open", n.cfg.Node)
 	}
-	s, err := spool.Open(n.cfg.folder(), n.cfg.SegmentBytes)
+	s, err := spool.Open(n.cfg.folder(), spool.Options{SegmentBytes: n.cfg.SegmentBytes, Log: n.log})
 	if err != nil {
 		return fmt.Errorf("open node %s: %w", n.cfg.Node, err)
 	}

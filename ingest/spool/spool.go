@@ -2,315 +2,273 @@ package spool
 
 import (
 	"cmp"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
+	"log/slog"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// DefaultSegmentBytes is the size at which a segment is closed and the next begun.
-const DefaultSegmentBytes = 64 << 20
+const (
+	// DefaultSegmentBytes is the size of a segment.
+	DefaultSegmentBytes = 64 << 20
 
-// Spool is an open folder. Its methods may be called by several goroutines at once.
+	// hurriedBytes is the size, at most, of a segment that somebody waits for. Those
+	// of full size are made ready ahead.
+	hurriedBytes = 1 << 20
+
+	// markAfter is how long after the last round a mark says that it was synced.
+	markAfter = 50 * time.Millisecond
+
+	// settleAfter is how long after a failed try the end of the spool is written anew.
+	settleAfter = time.Second
+)
+
+// Options say how a spool works. The zero value is ready to use.
+type Options struct {
+	// SegmentBytes is the size of a segment; 0 is DefaultSegmentBytes. A round that
+	// does not fit gets a segment of its own.
+	SegmentBytes int64
+	// Quota is how many bytes all files of the folder may take together, those in
+	// damaged/ too; 0 is no limit but the disk's. It should be that of several segments.
+	Quota int64
+	// Log gets what the start found and what went wrong since; nil: nobody.
+	Log *slog.Logger
+	// FS is the disk; nil: that of the operating system.
+	FS FS
+
+	// hurried is hurriedBytes where it is not 0, and manual leaves it to the test when
+	// idle marks are written and segments made ready.
+	hurried int64
+	manual  bool
+	random  func() uint64 // nil: nobody can foresee it
+}
+
+// Spool is an open folder. Its methods may be called by several goroutines at once;
+// one that reads never waits for one that writes.
 type Spool struct {
-	dir          string
-	segmentBytes int64
-	lock         *os.File
+	dir    string
+	o      Options
+	disk   FS
+	log    *slog.Logger
+	lock   io.Closer
+	timer  *time.Timer    // writes the idle mark
+	behind sync.WaitGroup // the goroutine that makes a segment ready
+	closed atomic.Bool
 
-	mu       sync.Mutex
-	segments []Segment // by offset, without a gap; the last may be the active one
-	active   *os.File  // the segment being appended to; nil: the next Append begins one
-	next     uint64    // the next offset
-	failed   error     // not nil: nothing more is accepted
-	mark     mark
+	// writing is held by whoever writes segments, also during syncs. It guards the
+	// fields below it, and comes before saving and mu.
+	writing sync.Mutex
+	active  *active // nil: the next round begins a segment
+	pending *plan   // what the start decided and could not write yet
+	refused string  // a segment that is in place, does not count and could not be removed
+	buf     []byte
+
+	pruning sync.Mutex // one Prune at a time; before saving and mu
+	saving  sync.Mutex // one writer of state.json at a time; before mu
+
+	mu       sync.Mutex // guards the fields below; never held during a write or sync
+	segments []segment  // by running number; the last speaks up to next
+	next     uint64     // the offset behind the last that a sync covered
+	held     uint64     // the last offset that was here at the start
+	number   uint64     // the highest running number ever used
+	bound    uint64     // of the segment with that number
+	pruned   uint64     // every offset up to this was removed, or may be
+	guessed  bool       // pruned was not in a state.json
+	lost     spans
+	void     spans
+	missing  spans // unreadable and not named
+	hint     hint
+	ready    *prepared // a segment that was made ahead
+	making   bool      // one is being made
+	tried    uint64    // the running number of the segment during which that was last begun
 }
 
-// mark remembers where the last Read ended, so that following the spool does not
-// read a segment from its start each time.
-type mark struct {
-	first, number uint64
-	at            int64
+// segment is a file that has its name.
+type segment struct {
+	header
+	path    string
+	end     uint64    // offsets from here on belong to others; of the last one: ^0
+	used    int64     // where its frames end; 0: not known
+	counted time.Time // when all of it was found in the log; zero: it was not
+	damaged bool      // something of it could not be read
 }
 
-// Open takes the folder, creating it where it is missing, and cuts off a torn tail.
-// A segmentBytes of 0 is DefaultSegmentBytes. It fails with ErrLocked where another
-// process has the folder, and with a CorruptionErr where the last segment is
-// damaged; older segments are checked when they are read.
-func Open(dir string, segmentBytes int64) (*Spool, error) {
-	if segmentBytes < 0 {
-		return nil, fmt.Errorf("spool segment size %d is negative", segmentBytes)
+// active is the segment that rounds are written to.
+type active struct {
+	header
+	path   string
+	file   File
+	pos    int64 // where the next frame goes; all before is on disk
+	marked bool  // and the file says so
+}
+
+// Segment is one file of the spool.
+type Segment struct {
+	Path  string
+	First uint64 // its first offset
+	Last  uint64 // its last offset; First-1 if none of it counts
+	Bytes int64
+}
+
+// Open takes the folder, creating it where it is missing, and puts right whatever a
+// crash, a power cut or a failing disk has left there; doc.go has the table. It
+// fails with ErrLocked where another process has the folder, with ErrVersion where
+// another version wrote it, and where it may not be used at all. Damage is never an
+// error: see Unreadable.
+func Open(dir string, o Options) (*Spool, error) {
+	if o.SegmentBytes < 0 || o.Quota < 0 {
+		return nil, fmt.Errorf("open spool %s: the segment size %d or the quota %d is negative", dir, o.SegmentBytes, o.Quota)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // the operator names the folder
-		return nil, fmt.Errorf("create spool: %w", err)
+	o.SegmentBytes, o.hurried = cmp.Or(o.SegmentBytes, DefaultSegmentBytes), cmp.Or(o.hurried, hurriedBytes)
+	if o.random == nil {
+		o.random = secret
 	}
-	held, err := lock(filepath.Join(dir, "lock"))
+	s := &Spool{dir: dir, o: o, disk: o.FS, log: o.Log}
+	if s.disk == nil {
+		s.disk = OS{}
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if err := s.disk.MkdirAll(dir); err != nil {
+		return nil, fmt.Errorf("open spool %s: %w", dir, err)
+	}
+	held, err := s.disk.Lock(dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open spool %s: %w", dir, err)
 	}
-	s := &Spool{dir: dir, segmentBytes: cmp.Or(segmentBytes, DefaultSegmentBytes), lock: held, next: 1}
+	s.lock = held
 	if err := s.load(); err != nil {
-		_ = held.Close()
-		return nil, err
+		return nil, fmt.Errorf("open spool %s: %w", dir, errors.Join(err, held.Close()))
 	}
 	return s, nil
 }
 
-func (s *Spool) load() error {
-	entries, err := os.ReadDir(s.dir)
-	if err != nil {
-		return fmt.Errorf("read spool: %w", err)
-	}
-	for _, e := range entries {
-		path := filepath.Join(s.dir, e.Name())
-		if strings.HasSuffix(e.Name(), ".tmp") {
-			if err := os.Remove(path); err != nil {
-				return fmt.Errorf("remove what was never committed: %w", err)
-			}
-			continue
-		}
-		name, ok := strings.CutSuffix(e.Name(), suffix)
-		if !ok {
-			continue
-		}
-		first, err := strconv.ParseUint(name, 10, 64)
-		if err != nil || first == 0 {
-			return fmt.Errorf("spool file %s is not named for an offset", path)
-		}
-		info, err := e.Info()
-		if err != nil {
-			return fmt.Errorf("read spool: %w", err)
-		}
-		s.segments = append(s.segments, Segment{Path: path, First: first, Bytes: info.Size(), Modified: info.ModTime()})
-	}
-	slices.SortFunc(s.segments, func(a, b Segment) int { return cmp.Compare(a.First, b.First) })
-	if len(s.segments) == 0 {
-		return nil
-	}
-	for i := range s.segments[1:] {
-		s.segments[i].Last = s.segments[i+1].First - 1
-	}
-	last := &s.segments[len(s.segments)-1]
-	if err := recoverTail(last); err != nil {
-		return err
-	}
-	s.next = last.Last + 1
-	return nil
+// secret returns a number that nobody can foresee.
+func secret() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:])
 }
 
-// recoverTail counts the frames of the last segment and cuts a torn tail off. A
-// segment is never appended to again after it was opened: if a sync failed before,
-// its pages may be in memory but not on disk, and nobody could tell.
-func recoverTail(g *Segment) error {
-	f, err := openFrames(g.Path, g.First, g.Bytes, 0, 0)
-	if err != nil {
-		return err
-	}
-	defer f.close()
-	for err == nil {
-		_, err = f.next()
-	}
-	if !errors.Is(err, io.EOF) && !errors.Is(err, errTorn) {
-		return err
-	}
-	out, err := os.OpenFile(g.Path, os.O_WRONLY, 0)
-	if err != nil {
-		return fmt.Errorf("cut torn tail: %w", err)
-	}
-	err = errors.Join(out.Truncate(f.at), out.Sync(), out.Close())
-	if err != nil {
-		return fmt.Errorf("cut torn tail of %s at byte %d: %w", g.Path, f.at, err)
-	}
-	g.Bytes, g.Last = f.at, g.First+f.number-1
-	return nil
-}
-
-// Close releases the folder. What was appended stays; Close twice is harmless.
+// Close says in the active segment that all of it was synced and releases the
+// folder. What was appended stays, also if Close fails. Close twice is harmless.
 func (s *Spool) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.lock == nil {
+	if s.closed.Swap(true) {
 		return nil
 	}
-	err := errors.Join(s.seal(), s.lock.Close())
-	s.lock = nil
-	return err
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.behind.Wait()
+	s.seal()
+	s.mu.Lock()
+	ready := s.ready
+	s.ready = nil
+	s.mu.Unlock()
+	if ready != nil {
+		s.drop(ready.file, ready.path)
+	}
+	s.save()
+	return s.lock.Close()
 }
 
-// Last returns the highest offset ever appended; 0 is none.
+// Last returns the highest offset that a sync covered; 0 is none. Where a start
+// could not write the end of the spool anew, that end is not in it until it could.
 func (s *Spool) Last() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.next - 1
 }
 
-// Segments returns the files that are still here, by offset.
+// Pruned returns the offset up to which segments were removed, or may be.
+func (s *Spool) Pruned() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pruned
+}
+
+// Unreadable returns what should be here and could not be read: what the start found
+// missing, and what each Read found since. An offset leaves it when it is read after
+// all, or named.
+func (s *Spool) Unreadable() []Span {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.missing)
+}
+
+// Void returns the offsets that were skipped because a torn tail may have held them;
+// nobody was ever answered for one.
+func (s *Spool) Void() []Span {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.void)
+}
+
+// Lost returns the offsets that were named.
+func (s *Spool) Lost() []Span {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.lost)
+}
+
+// Name declares offsets lost for good and returns those that now are: of the given
+// ones all that are unreadable. Read passes over them from then on, also if they
+// turn up. The caller publishes them, and only after the log was asked for them.
+func (s *Spool) Name(lost []Span) []Span {
+	s.mu.Lock()
+	named := spans(nil).add(lost...).within(s.missing)
+	s.lost = s.lost.add(named...)
+	s.missing = s.missing.without(named)
+	s.mu.Unlock()
+	if len(named) > 0 {
+		// A crash here, or before the caller has published them, leaves them unreadable:
+		// they are found and named again.
+		s.save()
+	}
+	return named
+}
+
+// Learn tells the spool what the node has published in the log: the offset and the
+// offsets that it skips. Call it at the first contact after Open. Where state.json
+// was lost, this is what it is made from.
+func (s *Spool) Learn(published uint64, lost, void []Span) {
+	s.mu.Lock()
+	s.lost, s.void = s.lost.add(lost...), s.void.add(void...)
+	if s.guessed && published < s.pruned {
+		s.missing = s.missing.add(span(published+1, s.pruned+1)...)
+		s.pruned = published
+	}
+	s.guessed = false
+	s.missing = s.missing.without(s.lost).without(s.void)
+	s.mu.Unlock()
+	s.save()
+}
+
+// Segments returns the files that are still here, in the order they were made.
 func (s *Spool) Segments() []Segment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.segments)
+	list := make([]Segment, len(s.segments))
+	for i := range s.segments {
+		g := &s.segments[i]
+		list[i] = Segment{g.path, g.first, max(min(g.end, s.next), g.first) - 1, g.size}
+	}
+	return list
 }
 
+// usable fails after Close.
 func (s *Spool) usable() error {
-	if s.lock == nil {
+	if s.closed.Load() {
 		return ErrClosed
 	}
-	if s.failed != nil {
-		return fmt.Errorf("%w: %w", ErrFailed, s.failed)
-	}
 	return nil
-}
-
-// Append writes the payloads, syncs them and returns the offset of the first; the
-// others follow it. After an error none of them is in the spool for certain, and
-// none of them was promised: append them again.
-func (s *Spool) Append(payloads [][]byte) (first uint64, err error) {
-	for _, p := range payloads {
-		if len(p) > MaxPayloadBytes {
-			return 0, fmt.Errorf("append to spool: a payload of %d bytes is more than %d", len(p), MaxPayloadBytes)
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.usable(); err != nil {
-		return 0, err
-	}
-	if len(payloads) == 0 {
-		return s.next, nil
-	}
-	if err := s.begin(); err != nil {
-		return 0, err
-	}
-	g := &s.segments[len(s.segments)-1]
-	var b []byte
-	for i, p := range payloads {
-		b = appendFrame(b, g.count()+uint64(i), p)
-	}
-	if _, err := s.active.WriteAt(b, g.Bytes); err != nil {
-		// A full disk leaves part of a frame: take it back, so that the next Append
-		// does not write behind it.
-		if undo := s.active.Truncate(g.Bytes); undo != nil {
-			s.failed = errors.Join(err, undo)
-		}
-		return 0, fmt.Errorf("append %d bytes to spool: %w", len(b), err)
-	}
-	// A crash here leaves frames that nobody was told of: whole ones are kept and
-	// sent twice at worst, a torn one is cut off by Open.
-	if err := s.active.Sync(); err != nil {
-		// What of the pages reached the disk is unknown, and a second sync would
-		// report success without writing them.
-		s.failed = err
-		return 0, fmt.Errorf("sync spool: %w", err)
-	}
-	first = s.next
-	s.next += uint64(len(payloads))
-	g.Last, g.Bytes, g.Modified = s.next-1, g.Bytes+int64(len(b)), time.Time{}
-	return first, nil
-}
-
-// begin makes the last segment one that can be appended to.
-func (s *Spool) begin() error {
-	if s.active != nil {
-		if s.segments[len(s.segments)-1].Bytes < s.segmentBytes {
-			return nil
-		}
-		if err := s.seal(); err != nil {
-			s.failed = err
-			return err
-		}
-	}
-	f, err := os.CreateTemp(s.dir, "stage-*.tmp")
-	if err != nil {
-		return fmt.Errorf("begin spool segment: %w", err)
-	}
-	_, err = f.Write(appendHeader(nil, s.next))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
-		err = s.adopt(f, Segment{First: s.next, Last: s.next - 1, Bytes: headerBytes})
-	}
-	if err != nil {
-		_ = f.Close()
-		_ = os.Remove(f.Name()) // gone already where it was adopted
-		return fmt.Errorf("begin spool segment: %w", err)
-	}
-	s.active = f
-	return nil
-}
-
-// seal ends the active segment; its frames are synced already.
-func (s *Spool) seal() error {
-	if s.active == nil {
-		return nil
-	}
-	err := s.active.Close()
-	s.active = nil
-	if err != nil {
-		return fmt.Errorf("close spool segment: %w", err)
-	}
-	return nil
-}
-
-// adopt gives a synced file its place as the last segment. It replaces an empty one
-// of the same first offset, which a crash after the last adopt leaves.
-func (s *Spool) adopt(f *os.File, g Segment) error {
-	g.Path = segmentPath(s.dir, g.First)
-	if err := os.Rename(f.Name(), g.Path); err != nil {
-		return err
-	}
-	if n := len(s.segments); n > 0 && s.segments[n-1].First == g.First {
-		s.segments = s.segments[:n-1]
-	}
-	s.segments = append(s.segments, g)
-	if err := syncDir(s.dir); err != nil {
-		// The name may or may not outlive a power cut.
-		s.failed = err
-		return err
-	}
-	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the spool's own folder
-	if err != nil {
-		return fmt.Errorf("sync spool folder: %w", err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("sync spool folder: %w", err)
-	}
-	return nil
-}
-
-// Prune removes segments that end at or before upTo and were last written before
-// the given time, and returns how many. The last segment always stays: its name
-// and frames are what the next offset is known by.
-func (s *Spool) Prune(upTo uint64, before time.Time) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.usable(); err != nil {
-		return 0, err
-	}
-	removed := 0
-	for len(s.segments) > 1 && s.segments[0].Last <= upTo {
-		info, err := os.Stat(s.segments[0].Path)
-		if err != nil {
-			return removed, fmt.Errorf("prune spool: %w", err)
-		}
-		if !info.ModTime().Before(before) {
-			break
-		}
-		// Oldest first, so that a crash between two removals leaves no gap.
-		if err := os.Remove(s.segments[0].Path); err != nil {
-			return removed, fmt.Errorf("prune spool: %w", err)
-		}
-		s.segments = s.segments[1:]
-		removed++
-	}
-	return removed, nil
 }

@@ -4,18 +4,22 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-func open(t testing.TB, dir string, segmentBytes int64) *Spool {
+// open opens a spool and closes it when the test ends.
+func open(t testing.TB, dir string, o Options) *Spool {
 	t.Helper()
-	s, err := Open(dir, segmentBytes)
+	s, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,15 +29,18 @@ func open(t testing.TB, dir string, segmentBytes int64) *Spool {
 
 func add(t testing.TB, s *Spool, payloads ...string) uint64 {
 	t.Helper()
-	var b [][]byte
-	for _, p := range payloads {
-		b = append(b, []byte(p))
-	}
-	first, err := s.Append(b)
+	first, err := s.Append(payloadsOf(payloads...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return first
+}
+
+func payloadsOf(payloads ...string) (list [][]byte) {
+	for _, p := range payloads {
+		list = append(list, []byte(p))
+	}
+	return list
 }
 
 func contents(t testing.TB, s *Spool, from uint64) string {
@@ -49,66 +56,99 @@ func contents(t testing.TB, s *Spool, from uint64) string {
 	return strings.TrimSpace(b.String())
 }
 
-func expect(t testing.TB, got, want string) {
+func expect(t testing.TB, what string, got, want any) {
 	t.Helper()
-	if got != want {
-		t.Fatalf("got %q, want %q", got, want)
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("%s: got %v, want %v", what, got, want)
 	}
 }
 
+// each makes a segment for each append.
+var each = Options{SegmentBytes: 1}
+
 func TestOffsetsGoOnAfterRestartsAndPruning(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir, 1) // a segment for each append
+	s := open(t, dir, each)
 	for i := range 4 {
-		if first := add(t, s, fmt.Sprint("a", i), "b"); first != uint64(2*i+1) {
-			t.Fatalf("append %d got offset %d", i, first)
-		}
+		expect(t, "offset", add(t, s, fmt.Sprint("a", i), "b"), 2*i+1)
 	}
-	expect(t, contents(t, s, 4), "4=b 5=a2 6=b 7=a3 8=b")
-	if _, err := s.Prune(5, time.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
+	expect(t, "contents", contents(t, s, 4), "4=b 5=a2 6=b 7=a3 8=b")
+	now := time.Unix(1000, 0)
+	s.Counted(5, now)
+	if n, err := s.Prune(now, 0); err != nil || n != 2 {
+		t.Fatalf("removed %d, %v", n, err)
 	}
-	expect(t, contents(t, s, 5), "5=a2 6=b 7=a3 8=b")
+	expect(t, "contents", contents(t, s, 5), "5=a2 6=b 7=a3 8=b")
 	if err := s.Read(4, nil); !errors.Is(err, ErrGone) {
 		t.Fatalf("reading a pruned offset: %v", err)
 	}
-	removed, err := s.Prune(8, time.Now().Add(time.Hour))
-	if err != nil || removed != 1 {
-		t.Fatalf("the last segment must stay: removed %d, %v", removed, err)
+	s.Counted(8, now)
+	if n, err := s.Prune(now, 0); err != nil || n != 1 {
+		t.Fatalf("the last segment must stay: removed %d, %v", n, err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, dir, 1)
-	if s.Last() != 8 || add(t, s, "new") != 9 {
-		t.Fatalf("offsets do not go on: %d", s.Last())
-	}
-	expect(t, contents(t, s, 7), "7=a3 8=b 9=new")
+	s = open(t, dir, each)
+	expect(t, "last", s.Last(), 8)
+	expect(t, "offset", add(t, s, "new"), 9)
+	expect(t, "contents", contents(t, s, 7), "7=a3 8=b 9=new")
+	expect(t, "unreadable", s.Unreadable(), "[]")
 }
 
-func TestPruneKeepsWhatIsYoungOrNotForwarded(t *testing.T) {
-	s := open(t, t.TempDir(), 1)
-	add(t, s, "a")
-	add(t, s, "b")
-	add(t, s, "c")
-	for _, c := range []struct {
-		upTo   uint64
-		before time.Time
-		want   int
-	}{{2, time.Now().Add(-time.Hour), 0}, {0, time.Now().Add(time.Hour), 0}, {1, time.Now().Add(time.Hour), 1}} {
-		if n, err := s.Prune(c.upTo, c.before); err != nil || n != c.want {
-			t.Errorf("prune up to %d: removed %d, want %d, %v", c.upTo, n, c.want, err)
+// A folder that was only looked at holds no segment, and a small one costs little.
+func TestWhatIsNotNeededIsNotWritten(t *testing.T) {
+	dir := t.TempDir()
+	for range 3 {
+		if err := open(t, dir, Options{}).Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Fatalf("an unused spool holds %v", left)
+	}
+	s := open(t, dir, Options{})
+	add(t, s, "a")
+	if n, err := s.Bytes(); err != nil || n > 2*hurriedBytes {
+		t.Fatalf("one event takes %d bytes, %v", n, err)
+	}
+	_ = s.Close()
+	s = open(t, dir, Options{})
+	_ = s.Close()
+	expect(t, "segments after a restart", len(open(t, dir, Options{}).Segments()), 1)
 }
 
-func TestReadFollowsFromTheMark(t *testing.T) {
-	s := open(t, t.TempDir(), 200)
+// The segment that follows is made while the present one fills, and the first is small.
+func TestNextSegmentIsMadeAhead(t *testing.T) {
+	dir := t.TempDir()
+	o := Options{SegmentBytes: 40 << 10, hurried: 10 << 10}
+	s := open(t, dir, o)
+	for range 12 {
+		add(t, s, strings.Repeat("x", 190))
+		s.behind.Wait()
+	}
+	list := s.Segments()
+	expect(t, "sizes", []int64{list[0].Bytes, list[1].Bytes}, []int64{o.hurried, o.SegmentBytes})
+	for range 120 {
+		add(t, s, strings.Repeat("x", 190))
+	}
+	s.behind.Wait()
+	tmp, _ := filepath.Glob(filepath.Join(dir, "*"+tmpSuffix))
+	expect(t, "made ready", len(tmp), 1)
+	_ = s.Close()
+	tmp, _ = filepath.Glob(filepath.Join(dir, "*"+tmpSuffix))
+	expect(t, "left by Close", len(tmp), 0)
+	s = open(t, dir, o)
+	expect(t, "events", strings.Count(contents(t, s, 1), "="), 132)
+}
+
+func TestReadFollowsFromTheHint(t *testing.T) {
+	s := open(t, t.TempDir(), Options{SegmentBytes: bodyAt + 300})
 	for i := range 100 {
 		add(t, s, fmt.Sprintf("p%02d", i))
-		expect(t, contents(t, s, uint64(i+1)), fmt.Sprintf("%d=p%02d", i+1, i))
+		expect(t, "contents", contents(t, s, uint64(i+1)), fmt.Sprintf("%d=p%02d", i+1, i))
 	}
-	for from := uint64(100); from >= 1; from-- { // backwards: the mark is of no use
+	for from := uint64(100); from >= 1; from-- { // backwards: the hint is of no use
 		got := contents(t, s, from)
 		if !strings.HasPrefix(got, fmt.Sprintf("%d=p%02d", from, from-1)) || !strings.HasSuffix(got, "100=p99") {
 			t.Fatalf("from %d: %q", from, got)
@@ -119,11 +159,12 @@ func TestReadFollowsFromTheMark(t *testing.T) {
 	if err != nil || stopped != 1 {
 		t.Fatalf("ErrStop: %d calls, %v", stopped, err)
 	}
+	expect(t, "unreadable after a Read that was stopped", s.Unreadable(), "[]")
 }
 
 func TestStageEntersWholeOrNotAtAll(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir, 0)
+	s := open(t, dir, each)
 	add(t, s, "before")
 	st, err := s.Stage()
 	if err != nil {
@@ -135,7 +176,7 @@ func TestStageEntersWholeOrNotAtAll(t *testing.T) {
 		}
 	}
 	add(t, s, "meanwhile")
-	expect(t, contents(t, s, 1), "1=before 2=meanwhile")
+	expect(t, "contents", contents(t, s, 1), "1=before 2=meanwhile")
 	first, last, err := st.Commit()
 	if err != nil || first != 3 || last != 5 {
 		t.Fatalf("commit: %d to %d, %v", first, last, err)
@@ -143,23 +184,26 @@ func TestStageEntersWholeOrNotAtAll(t *testing.T) {
 	if _, _, err := st.Commit(); !errors.Is(err, ErrClosed) {
 		t.Fatalf("a second commit: %v", err)
 	}
+	if err := st.Append(nil); !errors.Is(err, ErrClosed) {
+		t.Fatalf("an append after the commit: %v", err)
+	}
 	add(t, s, "after")
 	want := "1=before 2=meanwhile 3=x 4=y 5=z 6=after"
-	expect(t, contents(t, s, 1), want)
+	expect(t, "contents", contents(t, s, 1), want)
 	aborted, err := s.Stage()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := aborted.Append([]byte("never")); err != nil {
+	if err := errors.Join(aborted.Append([]byte("never")), aborted.flush()); err != nil {
 		t.Fatal(err)
 	}
-	_ = aborted.out.Flush() // then the process dies: neither Commit nor Abort
+	// Then the process ends: neither Commit nor Abort.
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, dir, 0)
-	expect(t, contents(t, s, 1), want)
-	if left, _ := filepath.Glob(filepath.Join(dir, "*.tmp")); len(left) > 0 {
+	s = open(t, dir, each)
+	expect(t, "contents", contents(t, s, 1), want)
+	if left, _ := filepath.Glob(filepath.Join(dir, "*"+tmpSuffix)); len(left) > 0 {
 		t.Fatalf("stages left: %v", left)
 	}
 	empty, err := s.Stage()
@@ -171,45 +215,28 @@ func TestStageEntersWholeOrNotAtAll(t *testing.T) {
 	}
 }
 
-func TestStageAsFirstSegment(t *testing.T) {
+// An import may be larger than a segment, and may be the first and the last thing.
+func TestStageLargerThanASegment(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir, 0)
+	o := Options{SegmentBytes: bodyAt + 1000}
+	s := open(t, dir, o)
 	st, err := s.Stage()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := st.Append([]byte("x")); err != nil {
-		t.Fatal(err)
+	for range 3000 {
+		if err := st.Append(bytes.Repeat([]byte("y"), 1000)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, _, err := st.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	expect(t, contents(t, open(t, dir, 0), 1), "1=x")
-}
-
-// A crash after a segment was begun and before anything was written to it.
-func TestEmptySegmentIsReplaced(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir, 1)
-	add(t, s, "a")
-	s.mu.Lock()
-	err := s.begin()
-	s.mu.Unlock()
-	if err != nil {
-		t.Fatal(err)
+	if first, last, err := st.Commit(); err != nil || first != 1 || last != 3000 {
+		t.Fatalf("commit: %d to %d, %v", first, last, err)
 	}
 	_ = s.Close()
-	s = open(t, dir, 1)
-	if s.Last() != 1 {
-		t.Fatalf("last %d", s.Last())
-	}
-	add(t, s, "b")
-	expect(t, contents(t, s, 1), "1=a 2=b")
-	_ = s.Close()
-	expect(t, contents(t, open(t, dir, 1), 1), "1=a 2=b")
+	s = open(t, dir, o)
+	expect(t, "segments", len(s.Segments()), 1)
+	expect(t, "last", s.Last(), 3000)
+	expect(t, "events", strings.Count(contents(t, s, 1), "="), 3000)
 }
 
 // lockEnv makes this test binary open the spool it names and report.
@@ -217,7 +244,7 @@ const lockEnv = "PHOTOFINISH_TEST_SPOOL"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(lockEnv); dir != "" {
-		_, err := Open(dir, 0)
+		_, err := Open(dir, Options{})
 		fmt.Print(err)
 		if errors.Is(err, ErrLocked) {
 			os.Exit(3)
@@ -227,52 +254,63 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// Case 26: there is no lock file that could be deleted.
 func TestSecondProcessIsRefused(t *testing.T) {
 	dir := t.TempDir()
-	open(t, dir, 0)
+	s := open(t, dir, Options{})
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) > 0 {
+		t.Fatalf("the folder holds %v, %v", entries, err)
+	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), lockEnv+"="+dir)
 	out, err := cmd.Output()
-	if cmd.ProcessState.ExitCode() != 3 || !strings.Contains(string(out), fmt.Sprint(os.Getpid())) {
+	if cmd.ProcessState.ExitCode() != 3 || !strings.Contains(string(out), dir) {
 		t.Fatalf("second process: %v, %s", err, out)
 	}
-	if _, err := Open(dir, 0); !errors.Is(err, ErrLocked) {
+	if _, err := Open(dir, Options{}); !errors.Is(err, ErrLocked) {
 		t.Fatalf("same process: %v", err)
 	}
+	if _, err := Mend(dir, Options{}); !errors.Is(err, ErrLocked) {
+		t.Fatalf("mending: %v", err)
+	}
+	_ = s.Close()
+	_ = open(t, dir, Options{}).Close()
 }
 
 func TestClosedSpoolRefuses(t *testing.T) {
-	s := open(t, t.TempDir(), 0)
+	s := open(t, t.TempDir(), Options{})
 	if err := errors.Join(s.Close(), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Append([][]byte{[]byte("a")}); !errors.Is(err, ErrClosed) {
-		t.Error(err)
-	}
-	if err := s.Read(1, nil); !errors.Is(err, ErrClosed) {
-		t.Error(err)
-	}
-	if _, err := s.Stage(); !errors.Is(err, ErrClosed) {
-		t.Error(err)
+	_, appended := s.Append(payloadsOf("a"))
+	_, staged := s.Stage()
+	_, raised := s.Raise(5)
+	_, pruned := s.Prune(time.Time{}, 0)
+	for _, err := range []error{appended, staged, raised, pruned, s.Read(1, nil)} {
+		if !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
 	}
 }
 
 func TestPayloadLimit(t *testing.T) {
-	s := open(t, t.TempDir(), 0)
+	s := open(t, t.TempDir(), Options{})
 	if _, err := s.Append([][]byte{make([]byte, MaxPayloadBytes+1)}); err == nil {
 		t.Error("a payload over the limit was taken")
 	}
-	if first, err := s.Append([][]byte{make([]byte, MaxPayloadBytes), {}}); err != nil || first != 1 {
+	if first, err := s.Append([][]byte{{}, make([]byte, MaxPayloadBytes), {}}); err != nil || first != 1 {
 		t.Errorf("at the limit: %d, %v", first, err)
 	}
-	n := 0
-	if err := s.Read(1, func(_ uint64, p []byte) error { n += len(p); return nil }); err != nil || n != MaxPayloadBytes {
-		t.Errorf("read back %d bytes, %v", n, err)
+	sizes := []int{}
+	if err := s.Read(1, func(_ uint64, p []byte) error { sizes = append(sizes, len(p)); return nil }); err != nil {
+		t.Error(err)
 	}
+	expect(t, "sizes", sizes, []int{0, MaxPayloadBytes, 0})
 }
 
 func TestConcurrentAppendsAndReads(t *testing.T) {
-	s := open(t, t.TempDir(), 4096)
+	s := open(t, t.TempDir(), Options{SegmentBytes: bodyAt + 2000, hurried: bodyAt + 500})
 	var wg sync.WaitGroup
 	for w := range 4 {
 		wg.Go(func() {
@@ -294,184 +332,190 @@ func TestConcurrentAppendsAndReads(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if s.Last() != 100 {
-		t.Fatalf("last %d", s.Last())
-	}
+	expect(t, "last", s.Last(), 100)
+	expect(t, "unreadable", s.Unreadable(), "[]")
 }
 
-// small writes a spool of one segment and returns its file.
-func small(t testing.TB, dir string) (path string, content []byte) {
-	t.Helper()
-	s := open(t, dir, 0)
-	add(t, s, "first", "second payload")
-	add(t, s, "the third one")
-	path = s.Segments()[0].Path
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
+// slowFS holds up every sync of a segment that has its name.
+type slowFS struct {
+	OS
+	sync chan struct{}
+}
+
+type slowFile struct {
+	File
+	fs *slowFS
+}
+
+func (f *slowFS) Create(path string) (File, error) {
+	file, err := f.OS.Create(path)
+	return &slowFile{file, f}, err
+}
+
+func (f *slowFile) Datasync() error {
+	f.fs.sync <- struct{}{}
+	<-f.fs.sync
+	return f.File.Datasync()
+}
+
+// What no sync covers yet is not read, and reading waits for no sync.
+func TestReadDuringASync(t *testing.T) {
+	disk := &slowFS{sync: make(chan struct{})}
+	s := open(t, t.TempDir(), Options{FS: disk, manual: true})
+	var wg sync.WaitGroup
+	for _, want := range []string{"", "1=a"} {
+		wg.Go(func() { add(t, s, string('a'+rune(len(want)/3))) })
+		<-disk.sync
+		expect(t, "during the sync", contents(t, s, 1), want)
+		expect(t, "last during the sync", s.Last(), len(want)/3)
+		disk.sync <- struct{}{}
+		wg.Wait()
 	}
-	content, err := os.ReadFile(path)
+	expect(t, "after it", contents(t, s, 1), "1=a 2=b")
+	go func() { <-disk.sync; disk.sync <- struct{}{} }() // the mark that Close writes
+	_ = s.Close()
+}
+
+// simOptions are those of a spool on a simulated disk.
+func simOptions(p *simFS) Options {
+	return Options{FS: p, SegmentBytes: bodyAt + 1000, hurried: bodyAt + 800, manual: true, random: p.d.r.Uint64}
+}
+
+func newSim() *simDisk { return newDisk(rand.New(rand.NewPCG(1, 2))) }
+
+// start opens the spool on a disk by a new process.
+func (d *simDisk) start(t testing.TB) *Spool {
+	t.Helper()
+	if d.owner != nil {
+		d.owner.kill()
+	}
+	return open(t, simDir, simOptions(d.process()))
+}
+
+// A mark follows 50 ms after the last round, and no sooner.
+func TestIdleMark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSim()
+		o := simOptions(d.process())
+		o.manual = false
+		s := open(t, simDir, o)
+		marked := func() bool { s.writing.Lock(); defer s.writing.Unlock(); return s.active.marked }
+		for range 3 {
+			add(t, s, "a")
+			time.Sleep(markAfter - time.Millisecond)
+			synctest.Wait()
+			if marked() {
+				t.Fatal("marked while rounds follow each other")
+			}
+		}
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		if !marked() {
+			t.Fatal("not marked")
+		}
+		_ = s.Close()
+	})
+}
+
+// A disk that fails to read is asked for a minute; what it then still refuses is
+// unreadable, and what it gives later is read.
+func TestReadErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSim()
+		s := d.start(t)
+		add(t, s, "a", "b")
+		d.failRead = 5
+		began := time.Now()
+		expect(t, "after some errors", contents(t, s, 1), "1=a 2=b")
+		expect(t, "waited", time.Since(began), 5*time.Second)
+		d.failRead = 1 << 30
+		expect(t, "of a dead disk", contents(t, s, 1), "")
+		expect(t, "waited", time.Since(began), 65*time.Second)
+		expect(t, "unreadable", s.Unreadable(), "[{1 2}]")
+		d.failRead = 0
+		expect(t, "when it is well", contents(t, s, 1), "1=a 2=b")
+		expect(t, "unreadable", s.Unreadable(), "[]")
+		_ = s.Close()
+	})
+}
+
+func TestSpans(t *testing.T) {
+	l := spans(nil).add(Span{5, 7}, Span{1, 2}, Span{3, 3}, Span{6, 9}, Span{20, 20})
+	expect(t, "add", l, "[{1 3} {5 9} {20 20}]")
+	expect(t, "without", l.without(spans{{2, 6}, {9, 9}, {20, 30}}), "[{1 1} {7 8}]")
+	expect(t, "within", l.within(spans{{2, 6}, {9, 30}}), "[{2 3} {5 6} {9 9} {20 20}]")
+	var has []uint64
+	for o := range uint64(22) {
+		if l.has(o) {
+			has = append(has, o)
+		}
+	}
+	expect(t, "has", has, "[1 2 3 5 6 7 8 9 20]")
+	expect(t, "count", l[1].Count(), 5)
+}
+
+// Any one changed byte of state.json is noticed, and so is a part of it.
+func TestStateSum(t *testing.T) {
+	st := state{3, 99, 7, spans{{4, 5}}, spans{{8, 8}}}
+	b, err := st.encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return path, content
-}
-
-// ends are the sizes of a segment at which it holds 0, 1, 2 and 3 whole frames.
-func ends() []int {
-	e := []int{headerBytes}
-	for _, p := range []string{"first", "second payload", "the third one"} {
-		e = append(e, e[len(e)-1]+frameBytes+len(p))
+	if got, ok := decodeState(b); !ok || fmt.Sprint(got) != fmt.Sprint(st) {
+		t.Fatalf("read back %v, %v", got, ok)
 	}
-	return e
-}
-
-func TestTruncatedAtEveryByte(t *testing.T) {
-	dir := t.TempDir()
-	path, whole := small(t, dir)
-	for size := range whole {
-		if err := os.WriteFile(path, whole[:size], 0o600); err != nil {
-			t.Fatal(err)
+	for i := range b {
+		wrong := slices.Clone(b)
+		wrong[i] ^= 1
+		if got, ok := decodeState(wrong); ok {
+			t.Errorf("byte %d changed: %v", i, got)
 		}
-		s, err := Open(dir, 0)
-		if size < headerBytes {
-			// Segments get their name only with a synced header, so this is damage.
-			var damage *CorruptionErr
-			if !errors.As(err, &damage) {
-				t.Fatalf("cut to %d bytes: %v", size, err)
-			}
-			continue
-		}
-		if err != nil {
-			t.Fatalf("cut to %d bytes: %v", size, err)
-		}
-		frames := 0
-		for frames < 3 && ends()[frames+1] <= size {
-			frames++
-		}
-		if s.Last() != uint64(frames) {
-			t.Fatalf("cut to %d bytes: last offset %d, want %d", size, s.Last(), frames)
-		}
-		if add(t, s, "next") != uint64(frames+1) || strings.Count(contents(t, s, 1), "=") != frames+1 {
-			t.Fatalf("cut to %d bytes: does not go on: %s", size, contents(t, s, 1))
-		}
-		for _, g := range s.Segments() {
-			_ = os.Remove(g.Path)
-		}
-		_ = s.Close()
-	}
-}
-
-func TestFlippedAtEveryBit(t *testing.T) {
-	dir := t.TempDir()
-	path, whole := small(t, dir)
-	for i := range whole {
-		for bit := range 8 {
-			b := bytes.Clone(whole)
-			b[i] ^= 1 << bit
-			if err := os.WriteFile(path, b, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			s, err := Open(dir, 0)
-			var damage *CorruptionErr
-			if !errors.As(err, &damage) {
-				_ = s.Close()
-				t.Fatalf("byte %d bit %d flipped: %v", i, bit, err)
-			}
-			if damage.Segment != path || damage.Offset > int64(i) {
-				t.Fatalf("byte %d bit %d flipped: reported %v", i, bit, damage)
-			}
-			if after, _ := os.ReadFile(path); !bytes.Equal(after, b) {
-				t.Fatalf("byte %d bit %d: the damaged file was changed", i, bit)
-			}
+		if got, ok := decodeState(b[:i]); ok {
+			t.Errorf("cut to %d bytes: %v", i, got)
 		}
 	}
 }
 
-func TestOlderSegmentIsCheckedWhenRead(t *testing.T) {
-	for name, damage := range map[string]func([]byte) []byte{
-		"flipped": func(b []byte) []byte { b[len(b)-1] ^= 1; return b },
-		"cut":     func(b []byte) []byte { return b[:len(b)-1] },
-		"emptied": func(b []byte) []byte { return b[:headerBytes] },
-		"zeroed":  func(b []byte) []byte { clear(b[headerBytes:]); return b },
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			path, whole := small(t, dir)
-			s := open(t, dir, 0)
-			add(t, s, "in the next segment")
-			_ = s.Close()
-			if err := os.WriteFile(path, damage(whole), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			s = open(t, dir, 0)
-			var damage *CorruptionErr
-			if err := s.Read(1, func(uint64, []byte) error { return nil }); !errors.As(err, &damage) {
-				t.Fatalf("read: %v", err)
-			}
-			expect(t, contents(t, s, 4), "4=in the next segment")
-		})
-	}
-}
-
-func TestZerosAfterAPowerCutAreTorn(t *testing.T) {
-	dir := t.TempDir()
-	path, whole := small(t, dir)
-	for _, zeros := range []int{1, frameBytes, 4096, 3 * readBuffer} {
-		if err := os.WriteFile(path, append(bytes.Clone(whole), make([]byte, zeros)...), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		s := open(t, dir, 0)
-		if s.Last() != 3 {
-			t.Fatalf("%d zeros: last %d", zeros, s.Last())
-		}
-		_ = s.Close()
-	}
-}
-
-func TestMissingSegmentIsNoticed(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir, 1)
-	for range 3 {
-		add(t, s, "a")
-	}
-	middle := s.Segments()[1].Path
-	_ = s.Close()
-	if err := os.Remove(middle); err != nil {
-		t.Fatal(err)
-	}
-	var damage *CorruptionErr
-	err := open(t, dir, 1).Read(1, func(uint64, []byte) error { return nil })
-	if !errors.As(err, &damage) {
-		t.Fatal(err)
-	}
-}
-
-// Whatever lies in a segment, reading it ends with payloads that were summed
-// right, or an error; never with a panic, and Open never grows the file.
+// Whatever lies in the newest segment, the spool opens, reads what has its sums, and
+// goes on.
 func FuzzOpen(f *testing.F) {
-	_, whole := small(f, f.TempDir())
-	f.Add(whole)
-	f.Add(whole[:len(whole)-3])
-	f.Add(append(bytes.Clone(whole), 0, 0, 0))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		dir := t.TempDir()
-		path := segmentPath(dir, 1)
-		if err := os.WriteFile(path, b, 0o600); err != nil {
-			t.Fatal(err)
+	d := newSim()
+	s := d.start(f)
+	add(f, s, "first", "second payload")
+	add(f, s, "the third one")
+	path := d.segments()[0]
+	whole := slices.Clone(d.names[path].data)
+	f.Add(whole, true)
+	f.Add(whole[:len(whole)-3], false)
+	f.Add(whole[:headerCopy], true)
+	f.Add([]byte{}, true)
+	f.Fuzz(func(t *testing.T, b []byte, withState bool) {
+		d := newSim()
+		s := d.start(t)
+		add(t, s, "first")
+		if !withState {
+			delete(d.names, filepath.Join(simDir, stateName))
 		}
-		s, err := Open(dir, 0)
-		if err != nil {
+		d.names[path].data, d.names[path].disk = b, b
+		d.owner.kill()
+		s, err := Open(simDir, simOptions(d.process()))
+		if errors.Is(err, ErrVersion) {
 			return
 		}
-		defer func() { _ = s.Close() }()
-		after, err := os.ReadFile(path)
-		if err != nil || !bytes.HasPrefix(b, after) {
-			t.Fatalf("open changed more than the tail: %v", err)
+		if err != nil {
+			t.Fatal(err)
 		}
-		n := uint64(0)
-		if err := s.Read(1, func(uint64, []byte) error { n++; return nil }); err != nil || n != s.Last() {
-			t.Fatalf("read %d of %d: %v", n, s.Last(), err)
+		before := s.Last()
+		if err := s.Read(1, func(o uint64, _ []byte) error {
+			if o > before {
+				t.Fatalf("offset %d after the last, %d", o, before)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
 		}
-		add(t, s, "goes on")
+		if add(t, s, "goes on") != before+1 {
+			t.Fatal("the next offset is not the next")
+		}
 	})
 }

@@ -1,119 +1,154 @@
 package spool
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
-	"os"
+	"math"
+	"path/filepath"
 )
 
-// Stage collects payloads that shall enter the spool all together or not at all.
-// One goroutine may use it; Appends to the spool go on meanwhile.
+// Stage collects payloads that shall enter the spool all together or not at all, as
+// a segment of their own. One goroutine may use it; Appends to the spool go on meanwhile.
 type Stage struct {
 	spool *Spool
-	file  *os.File // nil: committed or aborted
-	out   *bufio.Writer
-	bytes int64
+	file  File // nil: committed or aborted
+	path  string
+	h     header
+	pos   int64  // of s.buf in the file
+	jump  uint32 // numbers that stand before its first
+	free  bool   // of the quota
 	count uint64
 	buf   []byte
 }
 
 // Stage begins an empty stage. End it with Commit or Abort.
 func (s *Spool) Stage() (*Stage, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if err := s.usable(); err != nil {
 		return nil, err
 	}
-	f, err := os.CreateTemp(s.dir, "stage-*.tmp")
+	if err := s.roomFor(readBuffer); err != nil {
+		return nil, fmt.Errorf("stage in spool: %w", err)
+	}
+	return s.stage()
+}
+
+func (s *Spool) stage() (*Stage, error) {
+	st := &Stage{spool: s, h: header{salt: s.o.random(), flags: flagStaged}, pos: bodyAt}
+	st.path = filepath.Join(s.dir, fmt.Sprintf("stage-%016x%s", st.h.salt, tmpSuffix))
+	f, err := s.disk.Create(st.path)
 	if err != nil {
 		return nil, fmt.Errorf("stage in spool: %w", err)
 	}
-	st := &Stage{spool: s, file: f, out: bufio.NewWriterSize(f, readBuffer), bytes: headerBytes}
-	// The first offset is only known at the commit; until then the place is kept.
-	if _, err := st.out.Write(make([]byte, headerBytes)); err != nil {
-		st.Abort()
-		return nil, fmt.Errorf("stage in spool: %w", err)
-	}
+	st.file = f
 	return st, nil
 }
 
-// Append adds a payload to the stage. Nothing is synced yet.
+// Append adds a payload to the stage. Nothing is synced yet. It fails with ErrFull
+// where the stage grows beyond what the spool may take.
 func (st *Stage) Append(payload []byte) error {
-	if len(payload) > MaxPayloadBytes {
+	switch {
+	case len(payload) > MaxPayloadBytes:
 		return fmt.Errorf("stage in spool: a payload of %d bytes is more than %d", len(payload), MaxPayloadBytes)
-	}
-	if st.file == nil {
+	case st.file == nil:
 		return fmt.Errorf("stage in spool: %w", ErrClosed)
+	case st.count+uint64(st.jump) >= math.MaxUint32-boundSpan:
+		return fmt.Errorf("stage in spool: %d events are too many; import them in parts", st.count)
 	}
-	st.buf = appendFrame(st.buf[:0], st.count, payload)
-	if _, err := st.out.Write(st.buf); err != nil {
+	st.add(frame{kind: kindEvent, number: st.jump + uint32(st.count), payload: payload})
+	st.count++
+	if len(st.buf) < hurriedBytes {
+		return nil
+	}
+	if !st.free {
+		if err := st.spool.roomFor(int64(len(st.buf))); err != nil {
+			return fmt.Errorf("stage in spool: %w", err)
+		}
+	}
+	return st.flush()
+}
+
+func (st *Stage) add(f frame) {
+	st.buf = appendFrame(st.buf, st.h.salt, st.pos+int64(len(st.buf)), f)
+}
+
+func (st *Stage) flush() error {
+	if _, err := st.file.WriteAt(st.buf, st.pos); err != nil {
 		return fmt.Errorf("stage in spool: %w", err)
 	}
-	st.bytes += int64(len(st.buf))
-	st.count++
+	st.pos += int64(len(st.buf))
+	st.buf = st.buf[:0]
 	return nil
 }
 
 // Len returns how many payloads the stage holds.
 func (st *Stage) Len() uint64 { return st.count }
 
-// Commit puts the payloads behind everything appended so far, as a segment of
-// their own, and returns their first and last offset; last is first-1 if there
-// were none. It returns after file and folder are synced.
+// Commit puts the payloads behind everything appended so far and returns their first
+// and last offset; last is first-1 if there were none. It is a round by itself: it
+// returns after file and folder are synced.
 //
 // The one rename is the commit: a crash before it leaves a temporary file that the
 // next Open removes, a crash after it leaves the whole stage in the spool. After
-// an error the spool holds all or nothing; if that is unknown it refuses to go on
-// until it is opened again.
+// an error nothing of it was promised; a later Open may find all of it or nothing.
 func (st *Stage) Commit() (first, last uint64, err error) {
 	defer st.Abort()
-	s := st.spool
 	if st.file == nil {
 		return 0, 0, fmt.Errorf("commit to spool: %w", ErrClosed)
 	}
-	err = st.out.Flush()
-	if err == nil {
+	s := st.spool
+	if st.count > 0 {
 		// The long sync is done before the lock, so that Appends do not wait for it.
-		err = st.file.Sync()
+		if err := st.finish(); err != nil {
+			return 0, 0, err
+		}
 	}
-	if err != nil {
-		return 0, 0, fmt.Errorf("commit to spool: %w", err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	if err := s.usable(); err != nil {
 		return 0, 0, err
 	}
-	first = s.next
+	if err := s.settle(); err != nil {
+		return 0, 0, fmt.Errorf("commit to spool: %w", err)
+	}
+	first = s.Last() + 1
 	if st.count == 0 {
 		return first, first - 1, nil
 	}
-	_, err = st.file.WriteAt(appendHeader(nil, first), 0)
-	if err == nil {
-		err = st.file.Sync()
-	}
-	if err != nil {
-		return 0, 0, fmt.Errorf("commit to spool: %w", err)
-	}
-	if err := s.seal(); err != nil {
-		s.failed = err
+	s.seal()
+	if err := st.commit(first); err != nil {
 		return 0, 0, err
 	}
-	last = first + st.count - 1
-	if err := s.adopt(st.file, Segment{First: first, Last: last, Bytes: st.bytes}); err != nil {
-		return 0, 0, fmt.Errorf("commit to spool: %w", err)
+	return first, first + st.count - 1, nil
+}
+
+// finish writes the closing mark and syncs all of it.
+func (st *Stage) finish() error {
+	end := st.jump + uint32(st.count)
+	st.add(frame{kind: kindMark, number: end, synced: end})
+	if err := st.flush(); err != nil {
+		return err
 	}
-	s.next = last + 1
-	return first, last, nil
+	if err := st.file.Sync(); err != nil {
+		return fmt.Errorf("commit to spool: %w", err)
+	}
+	return nil
+}
+
+// commit puts a finished stage in place as the segment that begins at first. The
+// caller holds writing and has sealed the active segment.
+func (st *Stage) commit(first uint64) error {
+	next := first + uint64(st.jump) + st.count
+	st.h.first, st.h.bound, st.h.size = first, next, st.pos
+	if err := st.spool.place(st.file, st.path, st.h, next, st.pos); err != nil {
+		return fmt.Errorf("commit to spool: %w", err)
+	}
+	st.file = nil
+	return nil
 }
 
 // Abort drops the stage. After Commit it does nothing.
 func (st *Stage) Abort() {
-	if st.file == nil {
-		return
+	if st.file != nil {
+		st.spool.drop(st.file, st.path)
+		st.file = nil
 	}
-	name := st.file.Name()
-	_ = errors.Join(st.file.Close(), os.Remove(name)) // committed: the name is gone; otherwise the next Open removes it
-	st.file = nil
 }
