@@ -566,6 +566,20 @@ func TestDamagedSegmentIsPutAside(t *testing.T) {
 	}
 }
 
+// A file that is removed under a running spool is damage like any other.
+func TestFileRemovedUnderARunningSpool(t *testing.T) {
+	d := four(t)
+	s := d.start(t)
+	delete(d.names, d.segments()[1])
+	expect(t, "contents", contents(t, s, 1), "1=a0 2=b0 5=a2 6=b2 7=a3 8=b3")
+	expect(t, "named", s.Name(s.Unreadable()), spans{{3, 4}})
+	now := time.Unix(9, 0)
+	s.Counted(8, now)
+	if n, err := s.Prune(now, 0); n != 3 || err != nil {
+		t.Fatal(n, err)
+	}
+}
+
 // Case 27: at the quota, or with little free, nothing new is taken and nothing old is
 // touched; removing ends it by itself.
 func TestQuota(t *testing.T) {

@@ -16,7 +16,8 @@ import (
 type FS interface {
 	// Lock takes a folder for this process until it is closed, or fails with ErrLocked.
 	Lock(dir string) (io.Closer, error)
-	// MkdirAll creates a folder and those above it, durably.
+	// MkdirAll creates a folder and those above it where it is missing. Those above it
+	// are synced then, its own name perhaps not yet if it was there.
 	MkdirAll(dir string) error
 	ReadDir(dir string) ([]Entry, error)
 	// Open opens a file for reading alone.
@@ -78,22 +79,36 @@ func (OS) Lock(dir string) (io.Closer, error) {
 
 // MkdirAll implements FS.
 func (o OS) MkdirAll(dir string) error {
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
-		return nil
-	}
-	parent := filepath.Dir(dir)
-	if parent != dir {
-		if err := o.MkdirAll(parent); err != nil {
-			return err
-		}
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
 		return fmt.Errorf("create the spool: %w", err)
 	}
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+	info, err := os.Stat(dir)
+	switch {
+	case err == nil && info.IsDir():
+		return nil
+	case err == nil:
 		return fmt.Errorf("create the spool: %s is not a folder", dir)
 	}
-	return o.SyncDir(parent)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("create the spool: %w", err)
+	}
+	// All of them: a kill may have left one that was created and not synced. Those that
+	// may not be opened are not ours.
+	for parent := filepath.Dir(dir); ; parent = filepath.Dir(parent) {
+		if err := o.SyncDir(parent); err != nil && !notOurs(err) {
+			return err
+		}
+		if parent == filepath.Dir(parent) {
+			return nil
+		}
+	}
+}
+
+// notOurs tells that a folder above the spool cannot be synced by this process, or by
+// anybody, which is no failure of the disk.
+func notOurs(err error) bool {
+	return errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EINVAL)
 }
 
 // ReadDir implements FS.

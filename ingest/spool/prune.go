@@ -1,7 +1,9 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 )
@@ -61,7 +63,7 @@ func (s *Spool) Prune(now time.Time, retention time.Duration) (removed int, err 
 		} else {
 			err = s.disk.Remove(g.path)
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a person may have removed it
 			return removed, fmt.Errorf("prune spool: %w", err)
 		}
 		removed++

@@ -264,6 +264,11 @@ func (s *Spool) settle() error {
 		if err := s.disk.SyncDir(s.dir); err != nil {
 			return err
 		}
+		if len(s.segments) == 0 { // a kill may have left its own name unsynced too
+			if err := s.disk.SyncDir(filepath.Dir(s.dir)); err != nil && !notOurs(err) {
+				return err
+			}
+		}
 		p.synced = true
 		s.show(p.first)
 	}
