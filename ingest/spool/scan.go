@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"slices"
@@ -74,11 +75,14 @@ func (s *scanner) skip(b []byte) {
 	}
 }
 
-func leadingZeros(b []byte) int {
-	if i := slices.IndexFunc(b, func(c byte) bool { return c != 0 }); i >= 0 {
-		return i
+func leadingZeros(b []byte) (n int) {
+	for n+8 <= len(b) && binary.LittleEndian.Uint64(b[n:]) == 0 {
+		n += 8
 	}
-	return len(b)
+	for n < len(b) && b[n] == 0 {
+		n++
+	}
+	return n
 }
 
 // window returns what is buffered from s.at on, at least n bytes unless the file ends.

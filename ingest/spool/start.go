@@ -177,8 +177,7 @@ func (s *Spool) readEnd(g *segment, f *found) {
 	in := &scanner{in: &patient{file: file}, salt: g.salt, at: bodyAt, limit: g.size}
 	type piece struct {
 		offset  uint64
-		payload []byte
-		end     int64
+		at, end int64
 	}
 	var later []piece // from S on, in their order
 	good := int64(bodyAt)
@@ -204,18 +203,21 @@ func (s *Spool) readEnd(g *segment, f *found) {
 			good = max(good, fr.end)
 			continue
 		}
-		later = append(later, piece{offset, slices.Clone(fr.payload), fr.end})
+		later = append(later, piece{offset, fr.at, fr.end})
 	}
+	junk, junkEnd := in.junk, in.junkEnd
 	for _, p := range later {
-		if p.offset == f.first+uint64(len(f.tail)) {
-			f.tail = append(f.tail, p.payload)
+		in.at = p.at
+		fr, ok := in.next()
+		if ok && fr.at == p.at && p.offset == f.first+uint64(len(f.tail)) {
+			f.tail = append(f.tail, slices.Clone(fr.payload))
 			good = max(good, p.end)
 			continue
 		}
-		f.junk += p.end - good
+		f.junk += p.end - p.at
 	}
-	if in.junkEnd > good {
-		f.junk += in.junk
+	if junkEnd > good {
+		f.junk += junk
 	}
 }
 
