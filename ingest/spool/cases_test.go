@@ -721,8 +721,9 @@ func TestRaise(t *testing.T) {
 		if gap, err := s.Raise(s.held); err != nil || gap != (Span{}) {
 			t.Fatal(gap, err)
 		}
+		_ = contents(t, s, 8)
 		s.Counted(s.Last(), time.Unix(9, 0))
-		s.Name(s.Unreadable())
+		expect(t, "named", s.Name(s.Unreadable()), spans{gap})
 		if n, err := s.Prune(time.Unix(9, 0), 0); n != 7 || err != nil {
 			t.Fatal(n, err)
 		}
