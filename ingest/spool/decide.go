@@ -34,10 +34,6 @@ func decide(f *found) plan {
 	case f.newer > f.last.number:
 		// T is not used: the missing file may have given its offsets to others.
 		return plan{rule: "R5: the newest segment is missing", first: f.first, next: max(f.bound, f.first), skip: kindGap, write: true}
-	case f.last.staged():
-		// Up to its bound all was on disk before it got its name. What is not there
-		// any more is for Read to find.
-		return plan{rule: "R7: an import is the newest", first: f.last.bound, next: f.last.bound}
 	case f.short:
 		return plan{rule: "R6: the newest segment is cut short", first: f.first, tail: f.tail, next: max(f.last.bound, end), skip: kindGap, write: true}
 	case f.junk == 0:

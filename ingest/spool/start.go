@@ -160,7 +160,8 @@ func (s *Spool) setEnds() {
 	}
 }
 
-// readEnd finds S and T of a segment. Up to its bound a staged one has no T.
+// readEnd finds S and T of a segment. Of a staged one all up to its bound was on disk
+// before it got its name; what is not there any more is for Read to find.
 func (s *Spool) readEnd(g *segment, f *found) {
 	f.first = g.first
 	if g.staged() {
