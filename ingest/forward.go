@@ -16,25 +16,31 @@ import (
 )
 
 var (
-	//go:embed sql/arrived.sql
-	countArrived string
+	//go:embed sql/missing.sql
+	selectMissing string
 	//go:embed sql/committed.sql
 	selectCommitted string
 	//go:embed sql/contents.sql
 	selectContents string
 )
 
-// insertTries is how often one Forward inserts a range whose rows do not all arrive.
-const insertTries = 3
+// Bounds of one step of Forward.
+const (
+	insertTries  = 3        // how often it inserts a range whose rows do not all arrive
+	batchBytes   = 64 << 20 // of the payloads that it sends, beside Config.BatchRows
+	countOffsets = 1 << 20  // that one query counts
+)
 
 // ErrHole says that the merged log lacks events whose segments are no longer in the spool.
 var ErrHole = errors.New("events are missing in the merged log and gone from the spool")
 
-// forward is what a node remembers of what it has forwarded, to save work: with the zero
-// value the next Forward checks everything again.
+// forward is what a node remembers of what it has forwarded.
 type forward struct {
-	verified uint64        // every retained offset up to this was counted in the log
-	uptime   time.Duration // of the server, at the last Forward
+	promises promises
+	bare     bool   // what servers had reported was lost: the last word stands for it
+	verified uint64 // every retained offset up to this was counted in this life of the engine
+	life     string // the token of that life; empty: none was entered
+	tried    uint64 // the highest number of a row of progress that may be there
 }
 
 // Forward copies everything that is in the spool when it begins into the merged log
@@ -47,112 +53,130 @@ type forward struct {
 func (n *Node) Forward(ctx context.Context) error {
 	n.forwarding.Lock()
 	defer n.forwarding.Unlock()
-	if err := n.forwardAll(ctx); err != nil {
+	n.mu.Lock()
+	s := n.spool
+	n.mu.Unlock()
+	err := spool.ErrClosed
+	if s != nil {
+		err = n.forwardAll(ctx, s)
+		n.forwarded(s, err)
+	}
+	if err != nil {
 		return fmt.Errorf("forward node %s: %w", n.cfg.Node, err)
 	}
 	return nil
 }
 
-func (n *Node) forwardAll(ctx context.Context) error {
+func (n *Node) forwardAll(ctx context.Context, s *spool.Spool) error {
+	n.saveMarks()
+	said, err := n.begin(ctx)
+	if err != nil {
+		return err
+	}
 	// The promise is read together with the end of the spool: what it says of events
 	// before it holds only once everything up to that end is in the log.
-	n.mu.Lock()
-	if n.spool == nil {
-		n.mu.Unlock()
-		return spool.ErrClosed
-	}
-	s, last := n.spool, n.spool.Last()
+	last, marks := n.snapshot()
 	now := n.now()
-	promise, known := n.marks.at(now, n.cfg.SilentAfter), n.marks.known()
-	err := n.marks.save(n.cfg.folder())
-	n.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	said, err := n.word(ctx)
-	if err != nil {
-		return err
-	}
+	promise, forgotten := n.forward.promises.at(&marks, now, n.cfg.SilentAfter)
+	n.forget(forgotten, &marks)
 	if said.offset > last {
 		return fmt.Errorf("%w: it ends at offset %d, the log at %d", ErrSpoolBehind, last, said.offset)
 	}
-	if err := n.reverify(ctx, s, said.offset); err != nil {
+	if err := n.recount(ctx, s, &said); err != nil {
 		return err
 	}
 	for said.offset < last {
-		upTo, err := n.forwardBatch(ctx, s, said.offset+1, last)
-		if err != nil {
+		if said.offset, err = n.forwardBatch(ctx, s, &said, said.offset+1, last); err != nil {
 			return err
 		}
-		n.forward.verified = upTo
-		said.offset = upTo
-		if upTo < last {
-			said.published++ // with the promise that was published before
-			if err := n.publish(ctx, said); err != nil {
+		n.forward.verified = said.offset
+		if said.offset < last { // with the promise that was published before
+			said.at = rules.Instant(n.now().UnixNano())
+			if err := n.publish(ctx, &said); err != nil {
 				return err
 			}
 		}
 		// A crash here leaves the batch in the log and progress behind it: the next
-		// Forward counts and inserts it again, and the copies are the same events.
+		// Forward finds it there and sends nothing of it again.
 	}
-	if last > 0 || known {
-		if err := n.publish(ctx, word{said.published + 1, said.offset, promise}); err != nil {
+	if last > 0 || marks.known() {
+		said.mark, said.at = promise, rules.Instant(n.now().UnixNano())
+		if err := n.publish(ctx, &said); err != nil {
 			return err
 		}
 	}
-	// A crash here leaves segments that could go; the next Forward removes them.
-	s.Counted(n.forward.verified, now)
-	if _, err := s.Prune(now, n.cfg.Retention); err != nil {
-		return err
-	}
-	return nil
+	return n.prune(ctx, s, now)
 }
 
-// reverify counts the segments that are still here and that progress calls
-// committed, once in the life of this process and again after ClickHouse was
-// restarted: a power cut can take rows that an insert was acknowledged for. What is
-// missing is sent again.
-func (n *Node) reverify(ctx context.Context, s *spool.Spool, committed uint64) error {
-	var seconds uint32
-	if err := n.conn.QueryRow(ctx, "SELECT uptime()").Scan(&seconds); err != nil {
-		return fmt.Errorf("read uptime: %w", err)
+// begin reads the node's last word, and under which life of the engine it is read.
+func (n *Node) begin(ctx context.Context) (said word, err error) {
+	if err := n.enterLife(ctx); err != nil {
+		return word{}, err
 	}
-	uptime := time.Duration(seconds) * time.Second
-	if uptime < n.forward.uptime {
-		n.forward.verified = 0
-		s.Recount()
+	if said, err = n.word(ctx, n.cfg.Node); err != nil {
+		return word{}, err
 	}
-	n.forward.uptime = uptime
+	if len(said.lost) > 0 {
+		n.loseAll(said.lost)
+	}
+	if n.forward.bare {
+		n.forward.bare = false
+		if said.published > 0 {
+			n.mu.Lock()
+			n.marks.hold(said.mark)
+			n.mu.Unlock()
+		}
+	}
+	return said, nil
+}
+
+// prune removes segments that the log holds. The life is asked for again right before: the
+// count may be one of a life that is over.
+func (n *Node) prune(ctx context.Context, s *spool.Spool, now time.Time) error {
+	alive, err := n.alive(ctx)
+	if err != nil || !alive {
+		return err
+	}
+	// A crash here leaves segments that could go; the next Forward removes them.
+	s.Counted(n.forward.verified, now)
+	_, err = s.Prune(now, n.cfg.Retention)
+	return err
+}
+
+// recount counts what is still here and what the node's word calls committed, once in the
+// life of this process and again in each life of the engine. What is missing is sent again.
+func (n *Node) recount(ctx context.Context, s *spool.Spool, said *word) error {
+	committed := said.offset
 	if n.forward.verified >= committed {
 		return nil
 	}
 	if err := n.checkOwn(ctx, s, committed); err != nil {
 		return err
 	}
-	segments := s.Segments()
-	if oldest := committed + 1; len(segments) > 0 && segments[0].First > oldest {
-		return fmt.Errorf("%w: offsets %d to %d", ErrHole, oldest, segments[0].First-1)
-	}
-	for _, g := range segments {
-		first, last := max(g.First, n.forward.verified+1), min(g.Last, committed)
-		if first > last {
-			continue
+	oldest := committed + 1
+	if segments := s.Segments(); len(segments) > 0 {
+		if segments[0].First > oldest {
+			return fmt.Errorf("%w: offsets %d to %d", ErrHole, oldest, segments[0].First-1)
 		}
-		arrived, err := n.arrived(ctx, first, last, rules.MinInstant, rules.MaxInstant)
+		oldest = segments[0].First
+	}
+	for first := max(oldest, n.forward.verified+1); first <= committed; first += countOffsets {
+		missing, err := n.missing(ctx, said.skipped().between(first, min(committed, first+countOffsets-1)), rules.MinInstant, rules.MaxInstant)
 		if err != nil {
 			return err
 		}
-		if want := last - first + 1; arrived < want {
-			n.log.WarnContext(ctx, "events missing in the log are sent again", "first", first, "last", last, "missing", want-arrived)
-			for first <= last {
-				upTo, err := n.forwardBatch(ctx, s, first, last)
-				if err != nil {
-					return err
-				}
-				first = upTo + 1
-			}
+		if len(missing) == 0 {
+			continue
 		}
-		n.forward.verified = last
+		from, to := missing[0], missing[len(missing)-1]
+		n.log.WarnContext(ctx, "events missing in the log are sent again", "first", from, "last", to, "missing", len(missing))
+		for from <= to {
+			upTo, err := n.forwardBatch(ctx, s, said, from, to)
+			if err != nil {
+				return err
+			}
+			from = upTo + 1
+		}
 	}
 	n.forward.verified = committed
 	return nil
@@ -188,70 +212,122 @@ func (n *Node) checkOwn(ctx context.Context, s *spool.Spool, committed uint64) e
 	return nil
 }
 
-// forwardBatch inserts the events from first on, as many as make a batch but none
-// after last, and returns the last one once the log was counted to hold them all.
-func (n *Node) forwardBatch(ctx context.Context, s *spool.Spool, first, last uint64) (upTo uint64, err error) {
-	last = min(last, first+uint64(n.cfg.BatchRows)-1)
-	batch := make([]record, 0, last-first+1)
-	err = s.Read(first, func(offset uint64, payload []byte) error {
-		r, err := readRecord(payload)
-		if err != nil {
-			return fmt.Errorf("offset %d: %w", offset, err)
-		}
-		r.Node, r.Offset = n.cfg.Node, offset
-		batch = append(batch, r)
-		if offset == last {
-			return spool.ErrStop
-		}
-		return nil
-	})
-	if errors.Is(err, spool.ErrGone) {
-		return 0, fmt.Errorf("%w: %w", ErrHole, err)
-	}
+// forwardBatch makes sure that the log holds the events from first on, as many as make a
+// batch but none after last, and returns the last one. Which of them are missing is asked;
+// those are sent, and then it is asked again: that an insert was acknowledged counts for
+// nothing.
+func (n *Node) forwardBatch(ctx context.Context, s *spool.Spool, said *word, first, last uint64) (upTo uint64, err error) {
+	batch, upTo, err := n.readBatch(s, first, last)
 	if err != nil {
 		return 0, err
-	}
-	if want := last - first + 1; uint64(len(batch)) != want {
-		return 0, fmt.Errorf("the spool holds %d of the events %d to %d", len(batch), first, last)
 	}
 	from, to := rules.MaxInstant, rules.MinInstant
 	for i := range batch {
 		from, to = min(from, batch[i].At), max(to, batch[i].At)
 	}
-	for try := 1; ; try++ {
-		if err := n.insert(ctx, batch); err != nil {
-			return 0, err
-		}
-		// A crash here, or anywhere within insert, leaves some or all of the rows in
-		// the log and none of them promised: the next Forward inserts them all.
-		if err := n.cfg.Stop("forward.inserted"); err != nil {
-			return 0, err
-		}
-		arrived, err := n.arrived(ctx, first, last, from, to)
+	asked := said.skipped().between(first, upTo)
+	if want := asked.count(); uint64(len(batch)) != want {
+		return 0, fmt.Errorf("the spool holds %d of the %d events from %d to %d", len(batch), want, first, upTo)
+	}
+	for try := 0; ; try++ {
+		missing, err := n.missing(ctx, asked, from, to)
 		if err != nil {
 			return 0, err
 		}
-		if arrived == uint64(len(batch)) {
-			return last, n.cfg.Stop("forward.counted")
+		if len(missing) == 0 {
+			return upTo, n.cfg.Stop("forward.counted")
 		}
 		if try == insertTries {
-			return 0, fmt.Errorf("of the events %d to %d only %d arrived after %d inserts", first, last, arrived, try)
+			return 0, fmt.Errorf("of the events %d to %d, %d did not arrive with %d inserts", first, upTo, len(missing), try)
 		}
-		n.log.WarnContext(ctx, "not every inserted event arrived", "first", first, "last", last, "arrived", arrived, "attempt", try)
+		if try > 0 {
+			n.log.WarnContext(ctx, "not every inserted event arrived", "first", first, "last", upTo, "missing", len(missing), "attempt", try)
+		}
+		if err := n.insert(ctx, only(batch, missing)); err != nil {
+			return 0, err
+		}
+		// A crash here, or anywhere within insert, leaves some or all of the rows in
+		// the log and none of them promised: the next Forward asks which are missing.
+		if err := n.cfg.Stop("forward.inserted"); err != nil {
+			return 0, err
+		}
 	}
 }
 
-// arrived counts the offsets from first to last, of events that happened from one
-// instant to another, that all tables hold.
-func (n *Node) arrived(ctx context.Context, first, last uint64, from, to rules.Instant) (count uint64, err error) {
+// readBatch reads the events from first on, as many as make a batch but none after last.
+func (n *Node) readBatch(s *spool.Spool, first, last uint64) (batch []record, upTo uint64, err error) {
+	bytes := 0
+	upTo = last
+	err = s.Read(first, func(offset uint64, payload []byte) error {
+		if offset > last {
+			return spool.ErrStop
+		}
+		r, err := readRecord(payload)
+		if err != nil {
+			return fmt.Errorf("offset %d: %w", offset, err)
+		}
+		r.Node, r.Offset = n.cfg.Node, offset
+		batch, bytes = append(batch, r), bytes+len(payload)
+		if len(batch) >= n.cfg.BatchRows || bytes >= batchBytes {
+			upTo = offset
+			return spool.ErrStop
+		}
+		return nil
+	})
+	if errors.Is(err, spool.ErrGone) {
+		return nil, 0, fmt.Errorf("%w: %w", ErrHole, err)
+	}
+	return batch, upTo, err
+}
+
+// only returns the records of a batch whose offsets, which are sorted, are given.
+func only(batch []record, offsets []uint64) []record {
+	if len(offsets) == len(batch) {
+		return batch
+	}
+	var some []record
+	for _, offset := range offsets {
+		for len(batch) > 0 && batch[0].Offset < offset {
+			batch = batch[1:]
+		}
+		if len(batch) > 0 && batch[0].Offset == offset {
+			some = append(some, batch[0])
+		}
+	}
+	return some
+}
+
+// missing returns the offsets, of events that happened from one instant to another, that
+// not all tables hold.
+func (n *Node) missing(ctx context.Context, asked spans, from, to rules.Instant) (offsets []uint64, err error) {
+	for _, span := range asked {
+		some, err := n.missingIn(ctx, span, from, to)
+		if err != nil {
+			return nil, fmt.Errorf("count events %d to %d in the log: %w", span.First, span.Last, err)
+		}
+		offsets = append(offsets, some...)
+	}
+	return offsets, nil
+}
+
+func (n *Node) missingIn(ctx context.Context, span rules.Span, from, to rules.Instant) (offsets []uint64, err error) {
 	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{
 		"node":    n.cfg.Node,
-		"first":   strconv.FormatUint(first, 10),
-		"last":    strconv.FormatUint(last, 10),
+		"first":   strconv.FormatUint(span.First, 10),
+		"last":    strconv.FormatUint(span.Last, 10),
 		"from_ns": strconv.FormatInt(int64(from), 10), "to_ns": strconv.FormatInt(int64(to), 10),
 	}))
-	if err := n.conn.QueryRow(ctx, countArrived).Scan(&count); err != nil {
-		return 0, fmt.Errorf("count events %d to %d in the log: %w", first, last, err)
+	rows, err := n.conn.Query(ctx, selectMissing)
+	if err != nil {
+		return nil, err
 	}
-	return count, nil
+	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
+	for rows.Next() {
+		var offset uint64
+		if err := rows.Scan(&offset); err != nil {
+			return nil, err
+		}
+		offsets = append(offsets, offset)
+	}
+	return offsets, nil
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -273,7 +272,7 @@ func (im *importing) flush(ctx context.Context) error {
 		}
 	}
 	logged := map[key]struct{}{}
-	err := im.node.known(ctx, im.rd.server, ids, func(k key, content rules.Content) {
+	err := im.node.known(ctx, im.rd.server, ids, func(k key, content rules.Content, _ uint64) {
 		logged[k], logged[k.with(content)] = struct{}{}, struct{}{}
 	})
 	if err != nil {
@@ -322,23 +321,11 @@ func has(k key, a, b map[key]struct{}) bool {
 
 // commit spools the stage and moves the node's watermark to the latest instant.
 func (im *importing) commit() (Summary, error) {
-	n := im.node
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.spool == nil {
-		return Summary{}, spool.ErrClosed
-	}
 	im.summary.Accepted = int(im.stage.Len())
-	_, last, err := im.stage.Commit()
+	upTo := max(im.rd.until, im.summary.Last-rules.Instant(im.rd.clockErrNs))
+	last, err := im.node.commitStage(im.stage, im.rd.region, upTo)
 	if err != nil {
 		return Summary{}, err
-	}
-	if err := n.cfg.Stop("import.committed"); err != nil {
-		return Summary{}, err
-	}
-	n.marks.imported(im.rd.region, max(im.rd.until, im.summary.Last-rules.Instant(im.rd.clockErrNs)))
-	if err := n.marks.save(n.cfg.folder()); err != nil {
-		return Summary{}, errors.Join(err, errors.New("the events are spooled; import them again to set the watermark"))
 	}
 	im.summary.Offset = last
 	im.summary.Refused, im.summary.Skipped = im.lists()

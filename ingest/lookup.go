@@ -31,7 +31,10 @@ func (n *Node) lookupOld(ctx context.Context, server string, records []candidate
 	n.mu.Lock()
 	for i := range records {
 		c := &records[i]
-		if now.Sub(c.Instant.Time()) >= n.cfg.LookupAfter && n.recent != nil && !n.recent.has(c.exact) {
+		if now.Sub(c.Instant.Time()) < n.cfg.LookupAfter || n.recent == nil {
+			continue
+		}
+		if _, known := n.recent.offset(c.exact); !known {
 			old[c.key] = append(old[c.key], c)
 			ids = append(ids, c.ID)
 		}
@@ -42,37 +45,69 @@ func (n *Node) lookupOld(ctx context.Context, server string, records []candidate
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	return n.known(ctx, server, ids, func(k key, content rules.Content) {
+	return n.known(ctx, server, ids, func(k key, content rules.Content, own uint64) {
 		for _, c := range old[k] {
 			c.known = true
-			c.same = c.same || c.Content == content
+			if c.Content == content && (!c.same || own == 0) {
+				c.same, c.own = true, own
+			}
 		}
 	})
 }
 
 // known calls fn with every event of a server in the merged log that has one of the
-// ids.
-func (n *Node) known(ctx context.Context, server string, ids []string, fn func(key, rules.Content)) error {
+// ids, and its offset if it is one of this node. A row counts if its node has published its
+// place, and has not named it lost: any other may be gone again.
+func (n *Node) known(ctx context.Context, server string, ids []string, fn func(k key, content rules.Content, own uint64)) error {
+	words := map[string]*word{}
 	for some := range slices.Chunk(ids, lookupIDs) {
-		if err := n.knownSome(ctx, server, some, fn); err != nil {
+		rows, err := n.knownSome(ctx, server, some)
+		if err != nil {
 			return fmt.Errorf("look up events of %s: %w", quote(server), err)
+		}
+		for _, r := range rows {
+			if words[r.node] == nil {
+				w, err := n.word(ctx, r.node)
+				if err != nil {
+					return fmt.Errorf("look up events of %s: %w", quote(server), err)
+				}
+				words[r.node] = &w
+			}
+			if w := words[r.node]; r.offset > w.offset || w.lost.has(r.offset) {
+				continue
+			}
+			own := uint64(0)
+			if r.node == n.cfg.Node {
+				own = r.offset
+			}
+			fn(identityKey(server, r.id), r.content, own)
 		}
 	}
 	return nil
 }
 
-func (n *Node) knownSome(ctx context.Context, server string, ids []string, fn func(key, rules.Content)) (err error) {
+// knownRow is an event as the merged log has it.
+type knownRow struct {
+	id      string
+	content rules.Content
+	node    string
+	offset  uint64
+}
+
+func (n *Node) knownSome(ctx context.Context, server string, ids []string) (found []knownRow, err error) {
 	rows, err := n.conn.Query(ctx, selectKnown, clickhouse.Named("server", server), clickhouse.Named("ids", ids))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
 	for rows.Next() {
-		var id, content string
-		if err := rows.Scan(&id, &content); err != nil {
-			return err
+		var r knownRow
+		var content string
+		if err := rows.Scan(&r.id, &content, &r.node, &r.offset); err != nil {
+			return nil, err
 		}
-		fn(identityKey(server, id), rules.Content([]byte(content)))
+		r.content = rules.Content([]byte(content))
+		found = append(found, r)
 	}
-	return nil
+	return found, nil
 }

@@ -131,7 +131,7 @@ func (rd *reading) take(m *member, line int, e *rules.Event, openNs int64, kind 
 	if refused == nil && e != nil {
 		r.Event = *e
 		r.Server, r.Region = rd.server, rd.region
-		r.Instant, r.receivedNs = r.At, rd.receivedNs
+		r.Instant, r.receivedNs, r.imported = r.At, rd.receivedNs, true
 		r.Earliest, r.Latest = r.At-rules.Instant(rd.clockErrNs), r.At+rules.Instant(openNs+rd.clockErrNs)
 		refused = check(&r.Event, r.Instant, anyInstant())
 	}

@@ -22,29 +22,46 @@ func insertSettings(ctx context.Context) context.Context {
 	}))
 }
 
-// word is a row of the node's progress.
+// word is a row of a node's progress. Each one replaces all before it, so whatever still
+// holds is said again.
 type word struct {
-	published uint64 // 0: nothing
+	published uint64        // 0: nothing
+	at        rules.Instant // by the node's clock
 	offset    uint64
 	mark      mark
+	lost      spans // offsets that are gone for good
+	void      spans // offsets in which nothing was acknowledged
+	life      string
 }
 
-// word returns the last row that this node has published.
-func (n *Node) word(ctx context.Context) (w word, err error) {
-	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"node": n.cfg.Node}))
+// skipped returns the offsets that nobody reads.
+func (w *word) skipped() spans { return w.lost.with(w.void...) }
+
+// word returns the last row that a node has published.
+func (n *Node) word(ctx context.Context, node string) (w word, err error) {
+	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"node": node}))
 	rows, err := n.conn.Query(ctx, selectCommitted)
 	if err != nil {
 		return word{}, fmt.Errorf("read progress: %w", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		var regions, silent [][]any
-		var ns int64
-		if err := rows.Scan(&w.published, &w.offset, &ns, &regions, &silent); err != nil {
+		var regions, silent, lost, void [][]any
+		var at, ns int64
+		if err := rows.Scan(&w.published, &at, &w.offset, &ns, &regions, &silent, &lost, &void, &w.life); err != nil {
 			return word{}, fmt.Errorf("read progress: %w", err)
 		}
+		w.at = rules.Instant(at)
 		if w.mark, err = readMark(ns, regions, silent); err != nil {
 			return word{}, fmt.Errorf("read progress: %w", err)
+		}
+		for _, part := range []struct {
+			to   *spans
+			rows [][]any
+		}{{&w.lost, lost}, {&w.void, void}} {
+			if *part.to, err = readSpans(part.rows); err != nil {
+				return word{}, fmt.Errorf("read progress: %w", err)
+			}
 		}
 	}
 	if err := rows.Err(); err != nil {
@@ -77,12 +94,45 @@ func readMark(ns int64, regions, silent [][]any) (mark, error) {
 	return m, nil
 }
 
-// publish appends the node's next row of progress. A settlement may read it from then on,
-// so everything up to its offset must be in the log.
-func (n *Node) publish(ctx context.Context, w word) error {
+func readSpans(rows [][]any) (spans, error) {
+	var all []rules.Span
+	for _, r := range rows {
+		first, ok1 := r[0].(uint64)
+		last, ok2 := r[1].(uint64)
+		if !ok1 || !ok2 || first > last {
+			return nil, errProgress
+		}
+		all = append(all, rules.Span{First: first, Last: last})
+	}
+	return spans{}.with(all...), nil
+}
+
+func (s spans) values() [][]any {
+	values := [][]any{}
+	for _, span := range s {
+		values = append(values, []any{span.First, span.Last})
+	}
+	return values
+}
+
+// publish appends the node's next row of progress and numbers it. A settlement may read it
+// from then on, so everything up to its offset must be in the log, or named in it.
+func (n *Node) publish(ctx context.Context, w *word) error {
+	// A number that was tried is not used again: the row may be there, or yet come.
+	w.published = max(w.published, n.forward.tried) + 1
+	n.forward.tried = w.published
+	w.life = n.forward.life
+	if err := n.insertProgress(ctx, w); err != nil {
+		return fmt.Errorf("publish offset %d: %w", w.offset, err)
+	}
+	n.said(w)
+	return n.cfg.Stop("forward.published")
+}
+
+func (n *Node) insertProgress(ctx context.Context, w *word) error {
 	batch, err := n.conn.PrepareBatch(insertSettings(ctx), insertProgress)
 	if err != nil {
-		return fmt.Errorf("publish offset %d: %w", w.offset, err)
+		return err
 	}
 	defer func() { _ = batch.Close() }() // after Send there is nothing to close
 	regions, silent := [][]any{}, [][]any{}
@@ -92,12 +142,9 @@ func (n *Node) publish(ctx context.Context, w word) error {
 	for _, s := range w.mark.silent {
 		silent = append(silent, []any{s.Server, int64(s.Watermark), int64(s.Since)})
 	}
-	err = batch.Append(n.cfg.Node, w.published, n.now().UnixNano(), w.offset, w.mark.ns, regions, silent, [][]any{}, [][]any{}, "")
+	err = batch.Append(n.cfg.Node, w.published, int64(w.at), w.offset, w.mark.ns, regions, silent, w.lost.values(), w.void.values(), w.life)
 	if err != nil {
-		return fmt.Errorf("publish offset %d: %w", w.offset, err)
+		return err
 	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("publish offset %d: %w", w.offset, err)
-	}
-	return n.cfg.Stop("forward.published")
+	return batch.Send()
 }

@@ -16,26 +16,36 @@ import (
 type record struct {
 	rules.Record
 	receivedNs int64
+	imported   bool // from a file: it says nothing of what its server has reported to this node
 }
 
 // recordVersion is the first byte of a payload.
 const recordVersion = 2
 
+const (
+	flagBackdated = 1 << iota
+	flagImported
+)
+
 var errRecord = errors.New("a spooled record cannot be read")
 
 // appendTo appends the payload to b:
 //
-//	version u8, content [16]byte, backdated u8, then varints at, instant, instant −
+//	version u8, content [16]byte, flags u8 (1 backdated, 2 imported), then varints at, instant, instant −
 //	earliest, latest − instant, count, price, received, uvarint seq, then texts (uvarint length, bytes) server, region, id,
 //	type, player, guild, target, sku, currency, then uvarint number of attributes
 //	and their names and values, ordered by name.
 func (r *record) appendTo(b []byte) []byte {
 	b = append(b, recordVersion)
 	b = append(b, r.Content[:]...)
-	b = append(b, 0)
+	var flags byte
 	if r.Backdated {
-		b[len(b)-1] = 1
+		flags |= flagBackdated
 	}
+	if r.imported {
+		flags |= flagImported
+	}
+	b = append(b, flags)
 	for _, n := range [...]int64{
 		int64(r.At), int64(r.Instant), int64(r.Instant - r.Earliest), int64(r.Latest - r.Instant), r.Count, r.Price.Amount, r.receivedNs,
 	} {
@@ -65,7 +75,11 @@ func readRecord(b []byte) (record, error) {
 		return r, fmt.Errorf("%w: %d bytes of an unknown version", errRecord, len(b))
 	}
 	copy(r.Content[:], b[1:])
-	r.Backdated = b[1+len(r.Content)] == 1
+	flags := b[1+len(r.Content)]
+	if flags&^(flagBackdated|flagImported) != 0 {
+		return r, fmt.Errorf("%w: flags %x are of an unknown version", errRecord, flags)
+	}
+	r.Backdated, r.imported = flags&flagBackdated != 0, flags&flagImported != 0
 	in := fields{rest: string(b[2+len(r.Content):])}
 	r.At, r.Instant = rules.Instant(in.varint()), rules.Instant(in.varint())
 	r.Earliest, r.Latest = r.Instant-rules.Instant(in.varint()), r.Instant+rules.Instant(in.varint())

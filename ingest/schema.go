@@ -33,6 +33,7 @@ func Migrate(ctx context.Context, conn driver.Conn) error {
 		{"progress", createProgress},
 		{"retirements", createRetirements},
 		{"api_keys", createKeys},
+		{"life", createLife},
 	} {
 		if err := conn.Exec(ctx, t.create); err != nil {
 			return fmt.Errorf("create table %s: %w", t.name, err)

@@ -2,14 +2,8 @@ package ingest
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -25,32 +19,38 @@ const forgetAfter = 96 // a day at the default of 15 minutes
 
 // report is how far a server has reported, heartbeats included.
 type report struct {
-	Region  string `json:"region"`
+	Region  string `json:"region"`  // empty: not known any more
 	ToldNs  int64  `json:"told_ns"` // the greatest earliest end of any of it
 	AtNs    int64  `json:"at_ns"`   // the last stamp and number, by the server's own clock
 	Seq     uint64 `json:"seq"`
 	HeardNs int64  `json:"heard_ns"` // when, by the node's clock
 }
 
-// watermarks is what a node has promised and what it may promise. The promise is that no
-// event that gets a later offset happened before the watermark, of the servers that the
-// node waits for. After a restart it continues with what was saved at the last Forward:
-// a server that reported since then is at worst taken to be further behind than it is.
-type watermarks struct {
-	Servers  map[string]report `json:"servers"`
-	Imported map[string]int64  `json:"imported"` // by region, the greatest earliest end of an import, or what was said to be complete
-
-	started int64            // when this process took the node, by its clock
-	highest int64            // never falls within a process
-	regions map[string]int64 // likewise, by region
+// reportOf returns what a record says by itself. A stamp that lies beyond now says no more
+// than one of now: otherwise one line dated ahead would make everything that its server
+// sends until then come after what it reported.
+func reportOf(r *record, now time.Time) report {
+	said := report{Region: r.Region, ToldNs: int64(r.Earliest), AtNs: int64(r.At), Seq: r.Seq, HeardNs: now.UnixNano()}
+	if ahead := said.ToldNs - said.HeardNs; ahead > 0 {
+		said.ToldNs -= ahead
+		said.AtNs -= ahead
+	}
+	return said
 }
 
-// mark is a promise: of the whole node, of each region whose servers it knows, and the
-// servers that it no longer waits for.
-type mark struct {
-	ns      int64
-	regions []rules.RegionMark   // by region
-	silent  []rules.SilentServer // by server
+// join returns both reports as one; the order does not matter.
+func (said report) join(more report, known bool) report {
+	if !known {
+		return more
+	}
+	if cmp.Or(cmp.Compare(more.AtNs, said.AtNs), cmp.Compare(more.Seq, said.Seq)) > 0 {
+		said.AtNs, said.Seq = more.AtNs, more.Seq
+	}
+	if more.HeardNs >= said.HeardNs {
+		said.HeardNs, said.Region = more.HeardNs, more.Region
+	}
+	said.ToldNs = max(said.ToldNs, more.ToldNs)
+	return said
 }
 
 // order makes the record agree with what its server has reported before. An event that
@@ -58,11 +58,7 @@ type mark struct {
 // end is raised, so that a new estimate of the server's clock cannot break a promise. An
 // event that the server puts before something it reported stays as it is, and is marked
 // backdated if it can have happened before the instant up to which the server reported.
-func (w *watermarks) order(r *record) {
-	said, known := w.Servers[r.Server]
-	if !known {
-		return
-	}
+func (said report) order(r *record) {
 	if cmp.Or(cmp.Compare(int64(r.At), said.AtNs), cmp.Compare(r.Seq, said.Seq)) < 0 {
 		r.Backdated = r.Earliest < rules.Instant(said.ToldNs)
 		return
@@ -71,81 +67,154 @@ func (w *watermarks) order(r *record) {
 	r.Latest = max(r.Latest, r.Earliest)
 }
 
-// reported notes that a server has reported the record.
-func (w *watermarks) reported(r *record, now time.Time) {
-	said, known := w.Servers[r.Server]
+// watermarks is what a node's servers have reported, up to the end of its spool.
+type watermarks struct {
+	Servers  map[string]report `json:"servers"`
+	Imported map[string]int64  `json:"imported"` // by region, the greatest earliest end of an import, or what was said to be complete
+	Pushed   bool              `json:"pushed"`   // servers have sent to this node: it does not only import
+	End      uint64            `json:"end"`      // of the spool
+
+	started int64 // when this process took the node, by its clock
+	// held is what was promised of each region before the reports were lost. Until each
+	// server had the time to speak again nothing more is promised.
+	held map[string]int64
+}
+
+func newWatermarks(now time.Time) watermarks {
+	return watermarks{Servers: map[string]report{}, Imported: map[string]int64{}, started: now.UnixNano()}
+}
+
+// clone returns a copy that the node's lock does not guard.
+func (w *watermarks) clone() watermarks {
+	c := *w
+	c.Servers, c.Imported = maps.Clone(w.Servers), maps.Clone(w.Imported)
+	return c
+}
+
+// reported notes a server's report.
+func (w *watermarks) reported(server string, said report) {
+	before, known := w.Servers[server]
 	if !known && len(w.Servers) >= maxServers {
 		return // its events count all the same; only the watermark does not wait for it
 	}
-	if !known {
-		said = report{ToldNs: math.MinInt64, AtNs: math.MinInt64}
-	}
-	if cmp.Or(cmp.Compare(int64(r.At), said.AtNs), cmp.Compare(r.Seq, said.Seq)) > 0 {
-		said.AtNs, said.Seq = int64(r.At), r.Seq
-	}
-	said.Region, said.ToldNs = r.Region, max(said.ToldNs, int64(r.Earliest))
-	said.HeardNs = max(said.HeardNs, now.UnixNano())
-	w.Servers[r.Server] = said
+	w.Servers[server] = before.join(said, known)
+	w.Pushed = true
 }
 
-// imported notes that a region's import is complete up to an instant.
-func (w *watermarks) imported(region string, upTo rules.Instant) {
+// imported notes that a region's import is complete up to an instant, as far as that is
+// not beyond now.
+func (w *watermarks) imported(region string, upTo rules.Instant, now time.Time) {
 	if upTo > 0 {
-		w.Imported[region] = max(w.Imported[region], int64(upTo))
+		w.Imported[region] = max(w.Imported[region], min(int64(upTo), now.UnixNano()))
 	}
+}
+
+// hold takes a node's last word for what its servers had reported, where nothing else is
+// known of them.
+func (w *watermarks) hold(m mark) {
+	w.held = map[string]int64{}
+	for _, r := range m.regions {
+		if _, imported := w.Imported[r.Region]; !imported {
+			w.held[r.Region] = int64(r.Watermark)
+		}
+	}
+	for _, s := range m.silent {
+		if _, known := w.Servers[s.Server]; !known {
+			w.Servers[s.Server] = report{ToldNs: int64(s.Watermark), AtNs: int64(s.Watermark), HeardNs: int64(s.Since)}
+		}
+	}
+	w.Pushed = w.Pushed || len(w.held)+len(m.silent) > 0
 }
 
 // known reports whether there is anything to promise.
-func (w *watermarks) known() bool { return len(w.Servers)+len(w.Imported) > 0 }
+func (w *watermarks) known() bool { return w.Pushed || len(w.Imported) > 0 }
+
+// mark is a promise: no event that gets a later offset happened before it, of the servers
+// that the node waits for; of the whole node, of each region whose servers it knows, and
+// the servers that it no longer waits for.
+type mark struct {
+	ns      int64
+	regions []rules.RegionMark   // by region
+	silent  []rules.SilentServer // by server
+}
+
+// promises is what a process has promised. It never falls.
+type promises struct {
+	highest int64
+	regions map[string]int64
+}
+
+func newPromises() promises { return promises{highest: math.MinInt64, regions: map[string]int64{}} }
 
 // at returns the promise at now. It is the least instant up to which a live server has
 // reported. Where no server is live it is silence before now: each had that long to
 // report. Of a node that only imports it is the end of what it imported. It is never
 // after now. A server is live if it was heard within silence; the time in which the node
-// itself was down does not count.
-func (w *watermarks) at(now time.Time, silence time.Duration) mark {
+// itself was down does not count. Servers that were silent for very long are returned as
+// forgotten.
+func (p *promises) at(w *watermarks, now time.Time, silence time.Duration) (m mark, forgotten []string) {
 	nowNs := now.UnixNano()
-	m := mark{silent: []rules.SilentServer{}, regions: []rules.RegionMark{}}
+	m = mark{silent: []rules.SilentServer{}, regions: []rules.RegionMark{}}
 	least := map[string]int64{} // by region
+	wait := func(region string, ns int64) {
+		if before, seen := least[region]; !seen || ns < before {
+			least[region] = ns
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(w.Servers)) {
 		r := w.Servers[name]
 		quiet := nowNs - max(r.HeardNs, w.started)
-		if quiet/forgetAfter > int64(silence) {
-			delete(w.Servers, name)
+		switch {
+		case quiet/forgetAfter > int64(silence):
+			forgotten = append(forgotten, name)
 			continue
-		}
-		if _, seen := least[r.Region]; !seen {
-			least[r.Region] = math.MaxInt64
-		}
-		if quiet > int64(silence) {
+		case quiet > int64(silence):
 			m.silent = append(m.silent, rules.SilentServer{Server: name, Watermark: rules.Instant(r.ToldNs), Since: rules.Instant(r.HeardNs)})
-			continue
+			wait(r.Region, math.MaxInt64)
+		case r.Region != "":
+			wait(r.Region, r.ToldNs)
 		}
-		least[r.Region] = min(least[r.Region], r.ToldNs)
 	}
+	if nowNs-w.started <= int64(silence) {
+		for region, ns := range w.held {
+			wait(region, ns)
+		}
+	}
+	delete(least, "")
+	p.raise(w, least, nowNs, silence)
+	m.ns = p.highest
+	for _, region := range slices.Sorted(maps.Keys(p.regions)) {
+		m.regions = append(m.regions, rules.RegionMark{Region: region, Watermark: rules.Instant(p.regions[region])})
+	}
+	return m, forgotten
+}
+
+// raise lets the promises follow what is known: least by region of the live servers, the
+// greatest number where none is live.
+func (p *promises) raise(w *watermarks, least map[string]int64, nowNs int64, silence time.Duration) {
 	all := int64(math.MaxInt64)
-	for _, region := range slices.Sorted(maps.Keys(least)) {
-		all = min(all, least[region])
-		w.raise(region, min(nowNs, orSilent(least[region], nowNs, silence)))
+	now := map[string]int64{}
+	for region, ns := range least {
+		all = min(all, ns)
+		now[region] = min(nowNs, orSilent(ns, nowNs, silence))
 	}
-	switch {
-	case len(least) > 0:
-		w.highest = max(w.highest, min(nowNs, orSilent(all, nowNs, silence)))
-	default:
-		for upTo := range maps.Values(w.Imported) { // order free: a maximum
-			w.highest = max(w.highest, min(nowNs, upTo))
+	upTo := int64(math.MinInt64)
+	for region, ns := range w.Imported {
+		upTo = max(upTo, min(nowNs, ns))
+		if _, live := now[region]; !live {
+			now[region] = min(nowNs, ns)
 		}
 	}
-	for _, region := range slices.Sorted(maps.Keys(w.Imported)) {
-		if _, live := least[region]; !live {
-			w.raise(region, min(nowNs, w.Imported[region]))
+	if w.Pushed {
+		upTo = min(nowNs, orSilent(all, nowNs, silence))
+	}
+	p.highest = max(p.highest, upTo)
+	for region, ns := range now {
+		if before, known := p.regions[region]; known {
+			now[region] = max(before, ns)
 		}
 	}
-	m.ns = w.highest
-	for _, region := range slices.Sorted(maps.Keys(w.regions)) {
-		m.regions = append(m.regions, rules.RegionMark{Region: region, Watermark: rules.Instant(w.regions[region])})
-	}
-	return m
+	p.regions = now // of a region without a server nothing is said
 }
 
 // orSilent returns least, or where no server is live, and least is therefore the greatest
@@ -155,53 +224,4 @@ func orSilent(least, nowNs int64, silence time.Duration) int64 {
 		return nowNs - int64(silence)
 	}
 	return least
-}
-
-func (w *watermarks) raise(region string, ns int64) {
-	if before, known := w.regions[region]; !known || ns > before {
-		w.regions[region] = ns
-	}
-}
-
-func watermarksPath(dir string) string { return filepath.Join(dir, "watermarks.json") }
-
-func loadWatermarks(dir string, now time.Time) (watermarks, error) {
-	w := watermarks{
-		Servers: map[string]report{}, Imported: map[string]int64{},
-		started: now.UnixNano(), highest: math.MinInt64, regions: map[string]int64{},
-	}
-	b, err := os.ReadFile(watermarksPath(dir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return w, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(b, &w)
-	}
-	if err != nil {
-		return w, fmt.Errorf("read watermarks: %w", err)
-	}
-	return w, nil
-}
-
-// save replaces the file at once, so that a crash leaves the old or the new one.
-func (w *watermarks) save(dir string) error {
-	b, err := json.Marshal(w)
-	if err != nil {
-		return fmt.Errorf("save watermarks: %w", err)
-	}
-	path := watermarksPath(dir)
-	f, err := os.CreateTemp(dir, "watermarks-*.tmp")
-	if err != nil {
-		return fmt.Errorf("save watermarks: %w", err)
-	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("save watermarks: %w", err)
-	}
-	return nil
 }
