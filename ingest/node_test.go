@@ -38,6 +38,8 @@ func newLog(t testing.TB) driver.Conn {
 	return conn
 }
 
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 // openNode opens a node that is closed with the test.
 func openNode(t testing.TB, conn driver.Conn, cfg Config, at ...time.Time) (*Node, *clockAt) {
 	t.Helper()
@@ -48,7 +50,7 @@ func openNode(t testing.TB, conn driver.Conn, cfg Config, at ...time.Time) (*Nod
 	if cfg.Dir == "" {
 		cfg.Dir = t.TempDir()
 	}
-	n, err := New(conn, slog.New(slog.DiscardHandler), cfg, clock.now)
+	n, err := New(conn, discard(), cfg, clock.now)
 	if err == nil {
 		err = n.Open()
 	}
