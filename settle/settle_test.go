@@ -215,6 +215,28 @@ func TestRecordedCutLacksRows(t *testing.T) {
 	}
 }
 
+// What a node counted before the engine was restarted is not read until it was counted
+// again; then it is decided as if nothing had happened.
+func TestCountedBeforeARestart(t *testing.T) {
+	inputs, _, through := days(t)
+	alone := newWorld(t, clickhousetest.New(t))
+	alone.importLogs("a", inputs[0])
+	alone.run(every(oneCut), through)
+	w := newWorld(t, clickhousetest.New(t))
+	w.importLogs("a", inputs[0])
+	if err := w.conn.Exec(context.Background(), "TRUNCATE TABLE life"); err != nil { // as a restart does
+		t.Fatal(err)
+	}
+	if r := w.run(every(oneCut), through); r.Cuts != 0 || len(r.Warnings) != 1 {
+		t.Fatalf("%+v", r)
+	}
+	w.importLogs("a", inputs[0]) // again: only duplicates, and its node counts
+	w.run(every(oneCut), through)
+	if !slices.Equal(w.decisions(), alone.decisions()) {
+		t.Error("the log that was counted again made another ledger")
+	}
+}
+
 // Offsets that are named as lost and as void, or as lost twice, are skipped once: they
 // hide no hole behind them.
 func TestHoleBehindOverlappingSpans(t *testing.T) {

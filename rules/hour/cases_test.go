@@ -316,26 +316,44 @@ func TestHole(t *testing.T) {
 }
 
 // A row that was counted under another life of the engine is not believed until it
-// was counted anew: the last line stays.
+// was counted anew, or its node is excused: the last line stays, and a node without one has
+// none.
 func TestLife(t *testing.T) {
 	r := row("us", 2, 5, at("00:50"), at("00:59"))
 	r.Life = "before"
 	log := &memory{rows: []rules.Record{event("us", 1, "1", at("00:10")), event("eu", 1, "2", at("00:10"))}}
-	fresh := row("eu", 1, 1, at("00:59"), at("00:59"))
-	last := rules.Cut{Number: 1, Through: at("00:00"), AsOf: at("00:00"), Nodes: []rules.NodeLine{
-		{Node: "us", Published: 1, Offset: 1, Watermark: at("00:15"), State: rules.NodeLive, Since: at("00:59")},
-	}}
+	line := rules.NodeLine{Node: "us", Published: 1, Offset: 1, Watermark: at("00:15"), State: rules.NodeLive, Since: at("00:59")}
 	for _, test := range []struct {
+		name   string
 		lives  []string
-		offset uint64
-	}{{[]string{"now"}, 1}, {[]string{"before"}, 5}, {nil, 5}} {
+		last   []rules.NodeLine
+		later  time.Duration
+		offset uint64 // of the line; 0: there is none
+		state  rules.NodeState
+		warned bool
+	}{
+		{"another", []string{"now"}, []rules.NodeLine{line}, 0, 1, rules.NodeLive, true},
+		{"one of those", []string{"before", "now"}, []rules.NodeLine{line}, 0, 5, rules.NodeLive, false},
+		{"nobody looks", nil, []rules.NodeLine{line}, 0, 5, rules.NodeLive, false},
+		{"nobody has counted", []string{}, []rules.NodeLine{line}, 0, 1, rules.NodeLive, true},
+		{"no line", []string{"now"}, nil, 0, 0, "", true},
+		{"still waited for", []string{"now"}, []rules.NodeLine{line}, 23 * time.Hour, 1, rules.NodeLive, true},
+		{"excused", []string{"now"}, []rules.NodeLine{line}, 24 * time.Hour, 5, rules.NodeExcused, false},
+		{"excused, no line", []string{"now"}, nil, 24 * time.Hour, 5, rules.NodeExcused, false},
+	} {
+		fresh := row("eu", 1, 1, at("00:59").Add(test.later), at("00:59").Add(test.later))
+		last := rules.Cut{Number: 1, Through: at("00:00"), AsOf: at("00:00"), Nodes: test.last}
 		progress := hour.Progress{Rows: []hour.Row{fresh, r}, Lives: test.lives}
-		plan, err := hour.Config{}.Next(hour.Now{Mode: hour.At, T: at("01:00")}, hour.Last{Cut: last, SettledID: "x"}, progress, log, 0, "")
+		plan, err := hour.Config{}.Next(hour.Now{Mode: hour.At, T: at("01:00").Add(test.later)}, hour.Last{Cut: last, SettledID: "x"}, progress, log, 0, "")
 		if err != nil || plan.Cut == nil {
-			t.Fatal(plan, err)
+			t.Fatal(test.name, plan, err)
 		}
-		if l := plan.Cut.Line("us"); l.Offset != test.offset {
-			t.Errorf("lives %q: %+v", test.lives, l)
+		var got rules.NodeLine
+		if l := plan.Cut.Line("us"); l != nil {
+			got = *l
+		}
+		if got.Offset != test.offset || got.State != test.state || (len(plan.Warnings) > 0) != test.warned {
+			t.Errorf("%s: %+v %q", test.name, got, plan.Warnings)
 		}
 	}
 }

@@ -63,7 +63,9 @@ type Retirement struct {
 type Progress struct {
 	Rows    []Row
 	Retired []Retirement
-	Lives   []string // the present lives of the engine that holds the log; empty: every row is believed
+	// Lives names the present life of the engine that holds the log, by any of its names. Empty:
+	// no node has counted under it. nil: every row is believed.
+	Lives []string
 }
 
 // Last is the highest recorded cut.

@@ -175,17 +175,21 @@ func (p *planner) lines() ([]rules.NodeLine, error) {
 // first hole. It is the last cut's line as a whole where that was read from a later row:
 // another settler read the progress later than this run. And it is the last cut's line
 // where the newest row was counted in another life of the engine and has not been
-// counted anew: the line stays, and in time the node is excused like any other.
+// counted anew: rows may be gone. The line stays until that was done, or until the node is
+// excused and what is there of it is all that will be.
 func (p *planner) line(node string) (rules.NodeLine, bool, error) {
 	row, told := p.newest(node)
 	before := p.last.Cut.Line(node)
 	switch {
 	case before != nil && (!told || before.Published > row.Published):
 		return *before, true, nil
-	case before != nil && !p.counted(row):
+	case !p.counted(row) && p.t-row.At <= rules.Instant(p.Excuse):
+		p.warnings = append(p.warnings, fmt.Sprintf(
+			"what node %s has sent was not counted since the engine was restarted: it is read when its node has done so", node))
+		if before == nil {
+			return rules.NodeLine{}, false, nil
+		}
 		return p.state(*before, row), true, nil
-	case !p.counted(row):
-		return rules.NodeLine{}, false, nil
 	}
 	upTo := row.Offset
 	if after := p.last.Cut.Offset(node); upTo > after {
@@ -271,7 +275,7 @@ func (p *planner) newest(node string) (Row, bool) {
 // counted reports whether the row's offsets were counted in the log under the engine's
 // present life.
 func (p *planner) counted(row Row) bool {
-	return row.Life == "" || len(p.progress.Lives) == 0 || slices.Contains(p.progress.Lives, row.Life)
+	return row.Life == "" || p.progress.Lives == nil || slices.Contains(p.progress.Lives, row.Life)
 }
 
 func orNone[T any](s []T) []T {

@@ -53,8 +53,30 @@ ORDER BY node, published`, clickhouse.Named("nodes", append(nodes, "")), clickho
 	if err := rows.Err(); err != nil {
 		return p, fmt.Errorf("read the nodes' progress: %w", err)
 	}
+	if p.Lives, err = s.lives(ctx); err != nil {
+		return p, err
+	}
 	p.Retired, err = s.retired(ctx)
 	return p, err
+}
+
+// lives returns the names of the engine's present life. They are read after progress: a
+// row that names one of them was counted in this life.
+func (s *Store) lives(ctx context.Context) (lives []string, err error) {
+	rows, err := s.conn.Query(ctx, "SELECT token FROM life ORDER BY token")
+	if err != nil {
+		return nil, fmt.Errorf("read the engine's life: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	lives = []string{}
+	for rows.Next() {
+		var token string
+		if err := rows.Scan(&token); err != nil {
+			return nil, fmt.Errorf("read the engine's life: %w", err)
+		}
+		lives = append(lives, token)
+	}
+	return lives, rows.Err()
 }
 
 func spans(first, last []uint64) []rules.Span {
