@@ -116,6 +116,50 @@ func TestAnotherLifeIsCountedAgain(t *testing.T) {
 	}
 }
 
+// The word of a node that does not run is counted again for it, with the time and the
+// promise that it had; a spool that a process holds is left to that.
+func TestRecount(t *testing.T) {
+	conn := newLog(t)
+	dir := t.TempDir()
+	n, _ := openNode(t, conn, Config{Dir: dir})
+	held, _ := openNode(t, conn, Config{Node: "n2", Dir: dir})
+	accept(t, n, "s", events(1, 10)...)
+	accept(t, held, "s2", events(1, 3)...)
+	forwardNow(t, n)
+	forwardNow(t, held)
+	_ = n.Close()
+	word := func(node string) (said string) {
+		t.Helper()
+		scan(t, conn, `SELECT toString((at_ns, offset, watermark_ns, regions, silent, life IN (SELECT token FROM life)))
+			FROM progress WHERE node = '`+node+`' ORDER BY published DESC LIMIT 1`, &said)
+		return said
+	}
+	before := word("n1")
+	exec(t, conn, "TRUNCATE TABLE life")
+	drop(t, conn, "arrivals", "offset = 7")
+	for range 2 {
+		if err := Recount(t.Context(), conn, discard(), dir, time.Now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := word("n1"); after != before || !strings.HasSuffix(after, ",1)") {
+		t.Errorf("%s became %s", before, after)
+	}
+	if after := word("n2"); !strings.HasSuffix(after, ",0)") {
+		t.Errorf("the spool that is held: %s", after)
+	}
+	var rows uint64
+	if scan(t, conn, "SELECT count() FROM progress", &rows); rows != 3 {
+		t.Errorf("%d rows of progress", rows)
+	}
+	if got := rowsAndOffsets(t, conn); !strings.HasSuffix(got, "13/10") {
+		t.Error(got)
+	}
+	if err := Recount(t.Context(), conn, discard(), dir+"/none", time.Now); err != nil {
+		t.Error(err)
+	}
+}
+
 // Every row says again what is lost and void, and which watermark goes with its offset.
 func TestEachRowSaysAllAgain(t *testing.T) {
 	conn := newLog(t)

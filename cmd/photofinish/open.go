@@ -39,6 +39,17 @@ func (a *app) withStore(ctx context.Context, work func(*clickhouse.Server) error
 	return work(server)
 }
 
+// withLog is as withStore, for work that settles: what the local nodes that do not run have
+// sent is counted again if the engine was restarted since.
+func (a *app) withLog(ctx context.Context, work func(*clickhouse.Server) error) error {
+	return a.withStore(ctx, func(server *clickhouse.Server) error {
+		if err := ingest.Recount(ctx, server.Conn(), a.log, a.spoolDir(), time.Now); err != nil {
+			return err
+		}
+		return work(server)
+	})
+}
+
 // needData refuses to read a data folder that is not there, which is more often a
 // wrong --data than an empty world.
 func (a *app) needData() error {

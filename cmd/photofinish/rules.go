@@ -110,7 +110,7 @@ func (a *app) backtest(ctx context.Context, set *rules.Ruleset, through rules.In
 	if through == 0 {
 		now = hour.Now{Mode: hour.Scheduled, T: rules.Instant(time.Now().UnixNano())}
 	}
-	return a.withStore(ctx, func(server *clickhouse.Server) error {
+	return a.withLog(ctx, func(server *clickhouse.Server) error {
 		return a.trial(ctx, server, set, settle.Config{}, now, false, asJSON)
 	})
 }

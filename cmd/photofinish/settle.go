@@ -88,7 +88,7 @@ func (a *app) runSettle(ctx context.Context, o settleOptions) error {
 	if now.Mode != hour.Scheduled && now.T > rules.Instant(time.Now().UnixNano()) {
 		fmt.Fprintf(a.stderr, "%s is in the future: what happens until then will count as late.\n", now.T)
 	}
-	return a.withStore(ctx, func(server *clickhouse.Server) error {
+	return a.withLog(ctx, func(server *clickhouse.Server) error {
 		if o.dryRun {
 			return a.trial(ctx, server, set, settle.Config{Hour: hour.Config{Period: o.period}}, now, true, o.json)
 		}

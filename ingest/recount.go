@@ -1,0 +1,73 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"photofinish/ingest/spool"
+)
+
+// Recount counts in the log what the nodes whose spools lie in dir have sent, sends again
+// what is missing, and publishes their last word anew under the engine's present life, with
+// the time and the watermarks that it had: no settlement reads it before. It does so where
+// the engine was restarted since, and where no process holds the spool: a node that runs
+// counts by itself. Whoever starts the engine of a data folder calls it before settling.
+func Recount(ctx context.Context, conn driver.Conn, log *slog.Logger, dir string, now func() time.Time) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("recount the spools: %w", err)
+	}
+	for _, e := range entries {
+		n, err := New(conn, log, Config{Node: e.Name(), Dir: dir}, now)
+		if err != nil || !e.IsDir() {
+			continue // no spool of a node
+		}
+		if err := n.recountWord(ctx); err != nil {
+			return fmt.Errorf("recount the spool of node %s: %w", e.Name(), err)
+		}
+	}
+	return nil
+}
+
+func (n *Node) recountWord(ctx context.Context) (err error) {
+	said, err := n.word(ctx, n.cfg.Node)
+	if err != nil || said.published == 0 {
+		return err
+	}
+	tokens, err := n.lives(ctx)
+	if err != nil || slices.Contains(tokens, said.life) {
+		return err
+	}
+	if err := n.Open(); errors.Is(err, spool.ErrLocked) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	return n.countAnew(ctx)
+}
+
+// countAnew counts what the node's last word speaks of and says it again.
+func (n *Node) countAnew(ctx context.Context) error {
+	n.forwarding.Lock()
+	defer n.forwarding.Unlock()
+	// Another process may have spoken before the spool was taken.
+	said, err := n.begin(ctx)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	s := n.spool
+	n.mu.Unlock()
+	if err := n.recount(ctx, s, &said); err != nil {
+		return err
+	}
+	return n.publish(ctx, &said)
+}
