@@ -29,6 +29,9 @@ var (
 	// ErrBusy: two rounds after each other had no room for the batch. Nothing of it
 	// was stored.
 	ErrBusy = errors.New("the disk is behind with what others sent; send the batch again")
+	// ErrFull: the spool's quota is used up, or the disk. Nothing of the batch was stored,
+	// and room comes back by itself as the log takes what is there.
+	ErrFull = spool.ErrFull
 	// ErrTooLarge: the batch has more than MaxBatchEvents or MaxBatchBytes. Nothing of it
 	// was stored.
 	ErrTooLarge = errors.New("the batch is too large; send it in parts")

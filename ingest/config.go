@@ -42,6 +42,9 @@ type Config struct {
 	Retention time.Duration
 	// SegmentBytes is the size of a spool segment: spool.DefaultSegmentBytes.
 	SegmentBytes int64
+	// Quota is how many bytes the spool may take on its disk: 0 is no limit but the
+	// disk's. It should be that of several segments.
+	Quota int64
 	// BatchRows is how many events one step of Forward sends, up to 1,000,000:
 	// DefaultBatchRows.
 	BatchRows int
@@ -90,6 +93,8 @@ func (c Config) complete() (Config, error) {
 	switch {
 	case c.SegmentBytes < 0:
 		return c, fmt.Errorf("node %s: SegmentBytes is %d, which is negative", c.Node, c.SegmentBytes)
+	case c.Quota < 0:
+		return c, fmt.Errorf("node %s: Quota is %d, which is negative", c.Node, c.Quota)
 	case c.BatchRows < 1 || c.BatchRows > maxBatchRows:
 		return c, fmt.Errorf("node %s: BatchRows is %d, not from 1 to %d", c.Node, c.BatchRows, maxBatchRows)
 	case c.Recent < 0:

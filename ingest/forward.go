@@ -16,6 +16,8 @@ import (
 )
 
 var (
+	//go:embed sql/highest.sql
+	selectHighest string
 	//go:embed sql/missing.sql
 	selectMissing string
 	//go:embed sql/committed.sql
@@ -31,9 +33,6 @@ const (
 	countOffsets = 1 << 20  // that one query counts
 )
 
-// ErrHole says that the merged log lacks events whose segments are no longer in the spool.
-var ErrHole = errors.New("events are missing in the merged log and gone from the spool")
-
 // forward is what a node remembers of what it has forwarded.
 type forward struct {
 	promises promises
@@ -41,6 +40,7 @@ type forward struct {
 	verified uint64 // every retained offset up to this was counted in this life of the engine
 	life     string // the token of that life; empty: none was entered
 	tried    uint64 // the highest number of a row of progress that may be there
+	met      bool   // the spool knows what the log held of this node when it was opened
 }
 
 // Forward copies everything that is in the spool when it begins into the merged log
@@ -48,7 +48,8 @@ type forward struct {
 // node that does not say so now and then is not believed. Whatever stopped it, calling
 // it again continues: rows may be inserted twice, none is left out.
 //
-// It fails with ErrSpoolBehind or ErrHole where a person must act; any other error is
+// What neither the spool nor the log holds any more is named as lost, loudly, and the rest
+// goes on. It fails with ErrSpoolForeign where a person must act; any other error is
 // worth another try later.
 func (n *Node) Forward(ctx context.Context) error {
 	n.forwarding.Lock()
@@ -68,20 +69,17 @@ func (n *Node) Forward(ctx context.Context) error {
 }
 
 func (n *Node) forwardAll(ctx context.Context, s *spool.Spool) error {
-	n.saveMarks()
-	said, err := n.begin(ctx)
+	n.saveMarks(s)
+	said, err := n.begin(ctx, s)
 	if err != nil {
 		return err
 	}
 	// The promise is read together with the end of the spool: what it says of events
 	// before it holds only once everything up to that end is in the log.
-	last, marks := n.snapshot()
+	last, marks := n.snapshot(s)
 	now := n.now()
 	promise, forgotten := n.forward.promises.at(&marks, now, n.cfg.SilentAfter)
 	n.forget(forgotten, &marks)
-	if said.offset > last {
-		return fmt.Errorf("%w: it ends at offset %d, the log at %d", ErrSpoolBehind, last, said.offset)
-	}
 	if err := n.recount(ctx, s, &said); err != nil {
 		return err
 	}
@@ -105,19 +103,20 @@ func (n *Node) forwardAll(ctx context.Context, s *spool.Spool) error {
 			return err
 		}
 	}
+	s.Counted(n.forward.verified, now)
 	return n.prune(ctx, s, now)
 }
 
 // begin reads the node's last word, and under which life of the engine it is read.
-func (n *Node) begin(ctx context.Context) (said word, err error) {
-	if err := n.enterLife(ctx); err != nil {
+func (n *Node) begin(ctx context.Context, s *spool.Spool) (said word, err error) {
+	if err := n.enterLife(ctx, s); err != nil {
 		return word{}, err
 	}
 	if said, err = n.word(ctx, n.cfg.Node); err != nil {
 		return word{}, err
 	}
-	if len(said.lost) > 0 {
-		n.loseAll(said.lost)
+	if n.forward.met && said.published > n.forward.tried {
+		return word{}, fmt.Errorf("%w: it published row %d", ErrSpoolForeign, said.published)
 	}
 	if n.forward.bare {
 		n.forward.bare = false
@@ -127,7 +126,37 @@ func (n *Node) begin(ctx context.Context) (said word, err error) {
 			n.mu.Unlock()
 		}
 	}
+	if !n.forward.met {
+		if err := n.meet(ctx, s, &said); err != nil {
+			return word{}, err
+		}
+		n.forward.met, n.forward.tried = true, said.published
+	}
+	said.lost, said.void = said.lost.with(fromSpool(s.Lost())...), said.void.with(fromSpool(s.Void())...)
+	n.lose(said.lost)
 	return said, nil
+}
+
+// meet lets the spool and the log know of each other, once after the spool was opened. Where
+// the folder is older than the log it has given out offsets that are taken: what was
+// accepted since goes on above them.
+func (n *Node) meet(ctx context.Context, s *spool.Spool, said *word) error {
+	if err := n.checkOwn(ctx, s, said.offset); err != nil {
+		return err
+	}
+	s.Learn(said.offset, forSpool(said.lost), forSpool(said.void))
+	query := clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{
+		"node": n.cfg.Node, "after": strconv.FormatUint(said.offset, 10),
+	}))
+	var highest uint64
+	if err := n.conn.QueryRow(query, selectHighest).Scan(&highest); err != nil {
+		return fmt.Errorf("read the highest offset in the log: %w", err)
+	}
+	// A crash here leaves all as it was; one within Raise leaves the old state or the new.
+	if _, err := s.Raise(highest); err != nil {
+		return err
+	}
+	return nil
 }
 
 // prune removes segments that the log holds. The life is asked for again right before: the
@@ -138,7 +167,6 @@ func (n *Node) prune(ctx context.Context, s *spool.Spool, now time.Time) error {
 		return err
 	}
 	// A crash here leaves segments that could go; the next Forward removes them.
-	s.Counted(n.forward.verified, now)
 	_, err = s.Prune(now, n.cfg.Retention)
 	return err
 }
@@ -150,17 +178,7 @@ func (n *Node) recount(ctx context.Context, s *spool.Spool, said *word) error {
 	if n.forward.verified >= committed {
 		return nil
 	}
-	if err := n.checkOwn(ctx, s, committed); err != nil {
-		return err
-	}
-	oldest := committed + 1
-	if segments := s.Segments(); len(segments) > 0 {
-		if segments[0].First > oldest {
-			return fmt.Errorf("%w: offsets %d to %d", ErrHole, oldest, segments[0].First-1)
-		}
-		oldest = segments[0].First
-	}
-	for first := max(oldest, n.forward.verified+1); first <= committed; first += countOffsets {
+	for first := max(s.Pruned(), n.forward.verified) + 1; first <= committed; first += countOffsets {
 		missing, err := n.missing(ctx, said.skipped().between(first, min(committed, first+countOffsets-1)), rules.MinInstant, rules.MaxInstant)
 		if err != nil {
 			return err
@@ -187,14 +205,18 @@ func (n *Node) recount(ctx context.Context, s *spool.Spool, said *word) error {
 // offset that both have.
 func (n *Node) checkOwn(ctx context.Context, s *spool.Spool, committed uint64) error {
 	var own record
-	err := s.Read(committed, func(_ uint64, payload []byte) (err error) {
+	found := false
+	err := s.Read(committed, func(offset uint64, payload []byte) (err error) {
+		if found = offset == committed; !found {
+			return spool.ErrStop
+		}
 		if own, err = readRecord(payload); err != nil {
 			return err
 		}
 		return spool.ErrStop
 	})
-	if errors.Is(err, spool.ErrGone) {
-		return nil // forwarded long ago; there is nothing to send again
+	if errors.Is(err, spool.ErrGone) || err == nil && !found {
+		return nil // forwarded long ago, or not here: there is nothing to compare
 	}
 	if err != nil {
 		return fmt.Errorf("offset %d: %w", committed, err)
@@ -215,35 +237,42 @@ func (n *Node) checkOwn(ctx context.Context, s *spool.Spool, committed uint64) e
 // forwardBatch makes sure that the log holds the events from first on, as many as make a
 // batch but none after last, and returns the last one. Which of them are missing is asked;
 // those are sent, and then it is asked again: that an insert was acknowledged counts for
-// nothing.
+// nothing. What is missing and cannot be read here either is named in the word.
 func (n *Node) forwardBatch(ctx context.Context, s *spool.Spool, said *word, first, last uint64) (upTo uint64, err error) {
 	batch, upTo, err := n.readBatch(s, first, last)
 	if err != nil {
 		return 0, err
 	}
+	said.void = said.void.with(fromSpool(s.Void())...) // reading may have found some
+	asked := said.skipped().between(first, upTo)
 	from, to := rules.MaxInstant, rules.MinInstant
 	for i := range batch {
 		from, to = min(from, batch[i].At), max(to, batch[i].At)
 	}
-	asked := said.skipped().between(first, upTo)
-	if want := asked.count(); uint64(len(batch)) != want {
-		return 0, fmt.Errorf("the spool holds %d of the %d events from %d to %d", len(batch), want, first, upTo)
+	if asked.count() > uint64(len(batch)) {
+		from, to = rules.MinInstant, rules.MaxInstant // of what cannot be read nobody knows when it was
 	}
 	for try := 0; ; try++ {
 		missing, err := n.missing(ctx, asked, from, to)
 		if err != nil {
 			return 0, err
 		}
-		if len(missing) == 0 {
+		some := only(batch, missing)
+		if len(some) == 0 {
+			if len(missing) > 0 {
+				if err := n.name(ctx, s, said, spansOf(missing)); err != nil {
+					return 0, err
+				}
+			}
 			return upTo, n.cfg.Stop("forward.counted")
 		}
 		if try == insertTries {
-			return 0, fmt.Errorf("of the events %d to %d, %d did not arrive with %d inserts", first, upTo, len(missing), try)
+			return 0, fmt.Errorf("of the events %d to %d, %d did not arrive with %d inserts", first, upTo, len(some), try)
 		}
 		if try > 0 {
-			n.log.WarnContext(ctx, "not every inserted event arrived", "first", first, "last", upTo, "missing", len(missing), "attempt", try)
+			n.log.WarnContext(ctx, "not every inserted event arrived", "first", first, "last", upTo, "missing", len(some), "attempt", try)
 		}
-		if err := n.insert(ctx, only(batch, missing)); err != nil {
+		if err := n.insert(ctx, some); err != nil {
 			return 0, err
 		}
 		// A crash here, or anywhere within insert, leaves some or all of the rows in
@@ -254,12 +283,38 @@ func (n *Node) forwardBatch(ctx context.Context, s *spool.Spool, said *word, fir
 	}
 }
 
-// readBatch reads the events from first on, as many as make a batch but none after last.
+// name declares places lost that neither the spool nor the log holds: their events are new
+// if they come again. They are published with the next row, together with its offset.
+func (n *Node) name(ctx context.Context, s *spool.Spool, said *word, holes spans) error {
+	n.lose(holes)
+	named := spans{}.with(fromSpool(s.Name(forSpool(holes)))...)
+	if pruned := s.Pruned(); pruned > 0 {
+		// What was counted and removed here may be gone from the log as well.
+		for _, hole := range holes {
+			if hole.First <= pruned {
+				named = named.with(rules.Span{First: hole.First, Last: min(hole.Last, pruned)})
+			}
+		}
+	}
+	if named.count() != holes.count() {
+		return fmt.Errorf("events %d to %d are neither in the log nor were they read; they are asked for again", holes[0].First, holes[len(holes)-1].Last)
+	}
+	said.lost = said.lost.with(named...)
+	n.log.ErrorContext(ctx, "events are lost: damaged here and not in the log", "first", holes[0].First, "last", holes[len(holes)-1].Last, "offsets", holes.count())
+	// A crash here leaves them named in the spool, and in no row: the next Forward says so.
+	return n.cfg.Stop("forward.named")
+}
+
+// readBatch reads the events from first on, as many as make a batch but none after last,
+// and passes over what cannot be read.
 func (n *Node) readBatch(s *spool.Spool, first, last uint64) (batch []record, upTo uint64, err error) {
-	bytes := 0
-	upTo = last
+	upTo = min(last, first+countOffsets-1)
+	if pruned := s.Pruned(); first <= pruned {
+		return nil, min(upTo, pruned), nil
+	}
+	bytes, end := 0, upTo
 	err = s.Read(first, func(offset uint64, payload []byte) error {
-		if offset > last {
+		if offset > end {
 			return spool.ErrStop
 		}
 		r, err := readRecord(payload)
@@ -274,17 +329,11 @@ func (n *Node) readBatch(s *spool.Spool, first, last uint64) (batch []record, up
 		}
 		return nil
 	})
-	if errors.Is(err, spool.ErrGone) {
-		return nil, 0, fmt.Errorf("%w: %w", ErrHole, err)
-	}
 	return batch, upTo, err
 }
 
 // only returns the records of a batch whose offsets, which are sorted, are given.
 func only(batch []record, offsets []uint64) []record {
-	if len(offsets) == len(batch) {
-		return batch
-	}
 	var some []record
 	for _, offset := range offsets {
 		for len(batch) > 0 && batch[0].Offset < offset {

@@ -163,10 +163,13 @@ func TestRecount(t *testing.T) {
 // Every row says again what is lost and void, and which watermark goes with its offset.
 func TestEachRowSaysAllAgain(t *testing.T) {
 	conn := newLog(t)
-	n, _ := openNode(t, conn, Config{BatchRows: 2})
+	dir := t.TempDir()
+	n, _ := openNode(t, conn, Config{Dir: dir, BatchRows: 2})
 	accept(t, n, "s", events(1, 4)...)
 	forwardNow(t, n)
+	_ = n.Close()
 	exec(t, conn, "INSERT INTO progress SELECT * REPLACE (published + 1 AS published, [(2, 2)] AS lost, [(3, 3)] AS void) FROM progress ORDER BY published DESC LIMIT 1")
+	n, _ = openNode(t, conn, Config{Dir: dir, BatchRows: 2})
 	accept(t, n, "s", events(5, 8)...)
 	forwardNow(t, n)
 	var said []string
@@ -199,7 +202,7 @@ func TestKnownOneIsLostMeanwhile(t *testing.T) {
 		send(t, n, "s", event("a", 0))
 		d.sync(nil)
 		both := send(t, n, "s", event("a", 0), event("b", 0))
-		n.loseAll([]rules.Span{{First: 1, Last: 1}})
+		n.lose([]rules.Span{{First: 1, Last: 1}})
 		d.sync(nil)
 		wantAnswers(t, "lost meanwhile", "unknown", both)
 		again := send(t, n, "s", event("a", 0), event("b", 0))

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"photofinish/ingest/spool"
 )
 
 //go:embed sql/life.sql
@@ -16,7 +18,7 @@ var createLife string
 // another one is counted again: a power cut takes rows that an insert was acknowledged
 // for. The instant at which the engine started would not do, since two starts within a
 // second look alike.
-func (n *Node) enterLife(ctx context.Context) error {
+func (n *Node) enterLife(ctx context.Context, s *spool.Spool) error {
 	tokens, err := n.lives(ctx)
 	if err != nil {
 		return err
@@ -35,6 +37,7 @@ func (n *Node) enterLife(ctx context.Context) error {
 	}
 	if !slices.Contains(tokens, n.forward.life) {
 		n.forward.life, n.forward.verified = tokens[0], 0
+		s.Recount()
 	}
 	return nil
 }

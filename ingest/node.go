@@ -13,11 +13,6 @@ import (
 	"photofinish/rules"
 )
 
-// ErrSpoolBehind says that the merged log holds more of this node than its spool has ever
-// had, so the folder was lost or another one took the name. Going on would give
-// new events the offsets of old ones.
-var ErrSpoolBehind = errors.New("the spool is behind the merged log; give the node a new name, or its old folder back")
-
 // ErrSpoolForeign says that the merged log holds events of this node's name which
 // another spool sent.
 var ErrSpoolForeign = errors.New("another spool has sent events under this node's name; give the node a name of its own")
@@ -33,9 +28,9 @@ type Node struct {
 
 	mu         sync.Mutex   // guards the fields below; never held over a read, a write or a sync
 	spool      *spool.Spool // nil: not open
-	end        uint64       // everything up to it is synced
 	recent     *recent
 	marks      watermarks
+	end        uint64 // marks hold what was said with everything up to it
 	marksErr   error  // of the last time that they were saved
 	lost       spans  // places that were named lost
 	waiting    *round // collects what comes in
@@ -69,7 +64,7 @@ func (n *Node) Open() error {
 	if open {
 		return fmt.Errorf("open node %s: it is open", n.cfg.Node)
 	}
-	s, err := spool.Open(n.cfg.folder(), spool.Options{SegmentBytes: n.cfg.SegmentBytes, Log: n.log})
+	s, err := spool.Open(n.cfg.folder(), spool.Options{SegmentBytes: n.cfg.SegmentBytes, Quota: n.cfg.Quota, Log: n.log})
 	if err != nil {
 		return fmt.Errorf("open node %s: %w", n.cfg.Node, err)
 	}
@@ -93,9 +88,9 @@ func (n *Node) Open() error {
 // its region's log is complete.
 func (n *Node) commitStage(stage *spool.Stage, region string, upTo rules.Instant) (last uint64, err error) {
 	n.mu.Lock()
-	open := n.spool != nil
+	s := n.spool
 	n.mu.Unlock()
-	if !open {
+	if s == nil {
 		return 0, spool.ErrClosed
 	}
 	_, last, err = stage.Commit()
@@ -106,12 +101,13 @@ func (n *Node) commitStage(stage *spool.Stage, region string, upTo rules.Instant
 		return 0, err
 	}
 	n.mu.Lock()
-	n.end = max(n.end, last)
 	n.marks.imported(region, upTo, n.now())
-	saved := n.marks.clone()
-	saved.End = n.end
+	if n.newest() == nil { // else a round with lower offsets may be under way
+		n.end = max(n.end, last)
+	}
 	n.mu.Unlock()
 	n.wakeUp()
+	_, saved := n.snapshot(s)
 	if err := saved.save(n.cfg.folder()); err != nil {
 		return 0, errors.Join(err, errors.New("the events are spooled; import them again to set the watermark"))
 	}
@@ -133,7 +129,7 @@ func (n *Node) Close() error {
 		return nil
 	}
 	n.commits.Wait()
-	n.saveMarks()
+	n.saveMarks(s)
 	if err := s.Close(); err != nil {
 		return fmt.Errorf("close node %s: %w", n.cfg.Node, err)
 	}

@@ -31,6 +31,8 @@ type NodeState struct {
 	Retired   bool                 `json:"retired"` // and it has sent no event since
 	Reason    string               `json:"reason,omitempty"`
 	Holes     []rules.Span         `json:"holes"` // offsets that the log lacks, at most maxHoles
+	Lost      []rules.Span         `json:"lost"`  // offsets that are gone for good, no holes any more
+	Void      []rules.Span         `json:"void"`  // offsets in which nothing was acknowledged
 }
 
 // maxHoles is how many holes of a node are named.
@@ -49,14 +51,23 @@ func Nodes(ctx context.Context, conn driver.Conn) (nodes []NodeState, err error)
 	for rows.Next() {
 		var s NodeState
 		var watermark, since int64
-		var regions, silent [][]any
-		if err := rows.Scan(&s.Node, &s.Offset, &watermark, &since, &regions, &silent, &s.Retired, &s.Reason); err != nil {
+		var regions, silent, lost, void [][]any
+		if err := rows.Scan(&s.Node, &s.Offset, &watermark, &since, &regions, &silent, &lost, &void, &s.Retired, &s.Reason); err != nil {
 			return nil, fmt.Errorf("read the nodes: %w", err)
 		}
 		m, err := readMark(watermark, regions, silent)
 		if err != nil {
 			return nil, fmt.Errorf("read the nodes: %w", err)
 		}
+		gone, err := readSpans(lost)
+		if err != nil {
+			return nil, fmt.Errorf("read the nodes: %w", err)
+		}
+		empty, err := readSpans(void)
+		if err != nil {
+			return nil, fmt.Errorf("read the nodes: %w", err)
+		}
+		s.Lost, s.Void = gone, empty
 		s.Watermark, s.Since, s.Regions, s.Silent = rules.Instant(watermark), rules.Instant(since), m.regions, m.silent
 		nodes = append(nodes, s)
 	}
@@ -71,23 +82,26 @@ func Nodes(ctx context.Context, conn driver.Conn) (nodes []NodeState, err error)
 	return nodes, nil
 }
 
-// holes returns the first ranges of offsets that are missing in arrivals. It begins at the
-// first offset that is there: older rows were removed on purpose and are no hole.
-func holes(ctx context.Context, conn driver.Conn, s *NodeState) (spans []rules.Span, err error) {
-	rows, err := conn.Query(ctx, selectHoles, clickhouse.Named("node", s.Node), clickhouse.Named("last", s.Offset), clickhouse.Named("most", maxHoles))
+// holes returns the first ranges of offsets that are missing in arrivals, those aside that are
+// named as lost or void. It begins at the first offset that is there: older rows were
+// removed on purpose and are no hole.
+func holes(ctx context.Context, conn driver.Conn, s *NodeState) (list []rules.Span, err error) {
+	skipped := spans(s.Lost).with(s.Void...)
+	most := maxHoles + 2*len(skipped) // each of them may be missing, and part another range
+	rows, err := conn.Query(ctx, selectHoles, clickhouse.Named("node", s.Node), clickhouse.Named("last", s.Offset), clickhouse.Named("most", most))
 	if err != nil {
 		return nil, fmt.Errorf("look for holes of node %s: %w", s.Node, err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	spans = []rules.Span{}
+	list = []rules.Span{}
 	for rows.Next() {
 		var span rules.Span
 		if err := rows.Scan(&span.First, &span.Last); err != nil {
 			return nil, fmt.Errorf("look for holes of node %s: %w", s.Node, err)
 		}
-		spans = append(spans, span)
+		list = append(list, skipped.between(span.First, span.Last)...)
 	}
-	return spans, rows.Err()
+	return list[:min(len(list), maxHoles)], rows.Err()
 }
 
 // Retire records that nobody is to wait for a node until it sends an event again. It

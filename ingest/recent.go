@@ -1,6 +1,6 @@
 package ingest
 
-import "photofinish/rules"
+import "maps"
 
 // recent remembers the offsets of at least the last keep keys and at most twice as many.
 type recent struct {
@@ -27,12 +27,8 @@ func (r *recent) add(k key, offset uint64) {
 }
 
 // forget drops the keys of events whose places are lost: they are new if they come again.
-func (r *recent) forget(lost rules.Span) {
-	for _, keys := range []map[key]uint64{r.now, r.old} {
-		for k, offset := range keys {
-			if lost.First <= offset && offset <= lost.Last {
-				delete(keys, k)
-			}
-		}
-	}
+func (r *recent) forget(lost spans) {
+	gone := func(_ key, offset uint64) bool { return lost.has(offset) }
+	maps.DeleteFunc(r.now, gone)
+	maps.DeleteFunc(r.old, gone)
 }

@@ -59,13 +59,13 @@ func (n *Node) countAnew(ctx context.Context) error {
 	n.forwarding.Lock()
 	defer n.forwarding.Unlock()
 	// Another process may have spoken before the spool was taken.
-	said, err := n.begin(ctx)
-	if err != nil {
-		return err
-	}
 	n.mu.Lock()
 	s := n.spool
 	n.mu.Unlock()
+	said, err := n.begin(ctx, s)
+	if err != nil {
+		return err
+	}
 	if err := n.recount(ctx, s, &said); err != nil {
 		return err
 	}

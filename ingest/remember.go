@@ -58,18 +58,21 @@ func (n *Node) remember(s *spool.Spool, known *recent, marks *watermarks, whole 
 
 // snapshot returns the end of the spool and what servers have reported up to it. Both are
 // read together: a promise holds once everything up to that end is in the log.
-func (n *Node) snapshot() (end uint64, marks watermarks) {
+// Rounds of which the spool knows already and the node does not yet only make the promise
+// smaller.
+func (n *Node) snapshot(s *spool.Spool) (end uint64, marks watermarks) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	end = s.Last()
 	marks = n.marks.clone()
 	marks.End = n.end
-	return n.end, marks
+	return end, marks
 }
 
 // saveMarks writes what servers have reported to the spool's folder. Failing to do so costs
 // nothing but work at the next start.
-func (n *Node) saveMarks() {
-	_, marks := n.snapshot()
+func (n *Node) saveMarks(s *spool.Spool) {
+	_, marks := n.snapshot(s)
 	err := marks.save(n.cfg.folder())
 	n.mu.Lock()
 	before := n.marksErr
@@ -91,13 +94,14 @@ func (n *Node) forget(names []string, before *watermarks) {
 	}
 }
 
-// loseAll takes places that are lost out of what is known: their events are new if they
+// lose takes places that are lost out of what is known: their events are new if they
 // come again.
-func (n *Node) loseAll(lost []rules.Span) {
+func (n *Node) lose(lost []rules.Span) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, span := range lost {
-		n.recent.forget(span)
-	}
+	before := n.lost
 	n.lost = n.lost.with(lost...)
+	if n.lost.count() > before.count() {
+		n.recent.forget(n.lost)
+	}
 }

@@ -219,7 +219,6 @@ func (n *Node) commit(s *spool.Spool) {
 // now may the watermark pass them. The node is locked.
 func (n *Node) land(r *round) {
 	n.end = max(n.end, r.first+uint64(len(r.payloads))-1)
-	n.status.Bytes += int64(r.bytes)
 	for k, place := range r.places {
 		n.recent.add(k, r.first+uint64(place))
 	}

@@ -19,9 +19,9 @@ const (
 // Status is how a node stands.
 type Status struct {
 	Node      string
-	Last      uint64 // the highest offset on its disk
+	Last      uint64 // the highest offset on its disk; 0: none, or it is not open
 	Forwarded uint64 // the highest that it has published
-	Bytes     int64  // of its spool
+	Bytes     int64  // that its spool took on the disk at the last Forward
 	Watermark rules.Instant
 	Regions   []rules.RegionMark
 	Silent    []rules.SilentServer
@@ -37,7 +37,10 @@ func (n *Node) Status() Status {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s := n.status
-	s.Node, s.Last = n.cfg.Node, n.end
+	s.Node = n.cfg.Node
+	if n.spool != nil {
+		s.Last = n.spool.Last()
+	}
 	return s
 }
 
@@ -52,13 +55,12 @@ func (n *Node) said(w *word) {
 
 // forwarded notes how a Forward ended.
 func (n *Node) forwarded(s *spool.Spool, err error) {
-	bytes := int64(0)
-	for _, g := range s.Segments() {
-		bytes += g.Bytes
-	}
+	bytes, weighed := s.Bytes()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.status.Bytes = bytes
+	if weighed == nil {
+		n.status.Bytes = bytes
+	}
 	n.status.Err = err
 	if err == nil {
 		n.status.At = n.now()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"photofinish/ingest/spool"
 	"photofinish/rules"
 )
 
@@ -58,6 +59,23 @@ func (s spans) count() (count uint64) {
 		count += span.Last - span.First + 1
 	}
 	return count
+}
+
+// fromSpool and forSpool name the same offsets in the words of the other package.
+func fromSpool(list []spool.Span) []rules.Span {
+	all := make([]rules.Span, len(list))
+	for i, span := range list {
+		all[i] = rules.Span(span)
+	}
+	return all
+}
+
+func forSpool(list []rules.Span) []spool.Span {
+	all := make([]spool.Span, len(list))
+	for i, span := range list {
+		all[i] = spool.Span(span)
+	}
+	return all
 }
 
 // spansOf returns the set of offsets that are sorted and different.

@@ -7,11 +7,13 @@ SELECT
     p.at_ns,
     p.regions,
     p.silent,
+    p.lost,
+    p.void,
     r.node != '' AND r.retired_at >= p.offset AS retired,
     if(retired, r.reason, '') AS reason
 FROM
 (
-    SELECT node, offset, watermark_ns, at_ns, regions, silent
+    SELECT node, offset, watermark_ns, at_ns, regions, silent, lost, void
     FROM progress
     ORDER BY node, published DESC
     LIMIT 1 BY node
