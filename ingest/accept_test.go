@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
+	"photofinish/ingest/spool"
 	"photofinish/rules"
 )
 
@@ -289,6 +292,69 @@ func TestOrderHoldsInFlight(t *testing.T) {
 			t.Errorf("%s\nwant %s", strings.Join(got, "; "), want)
 		}
 	})
+}
+
+// Close lets land what is in flight, and takes nothing more.
+func TestCloseLandsWhatIsInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, d := openOn(t, Config{})
+		first, second := send(t, n, "s", event("a", 0)), send(t, n, "s", event("b", 0))
+		closed := make(chan error, 1)
+		go func() { closed <- n.Close() }()
+		synctest.Wait()
+		if a := send(t, n, "s", event("c", 0)); !errors.Is(a.err, spool.ErrClosed) {
+			t.Error(a)
+		}
+		d.sync(nil)
+		d.sync(nil)
+		wantAnswers(t, "closed", "1 new 0 known 0 refused; 1 new 0 known 0 refused", first, second)
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Many servers, the same events again and again, rounds that fail: what was acknowledged is
+// in the spool.
+func TestManyAtOnce(t *testing.T) {
+	const servers, perServer = 8, 60
+	var failing atomic.Int64
+	n, _ := openNode(t, nil, Config{Stop: func(string) error {
+		if failing.Add(1)%4 == 0 {
+			return errDisk
+		}
+		return nil
+	}})
+	var all sync.WaitGroup
+	for w := range servers * 2 { // two senders for each server
+		all.Go(func() {
+			server := fmt.Sprint("s", w/2)
+			for i := 0; i < perServer; i += 3 {
+				for {
+					_, err := n.Accept(t.Context(), Batch{Server: server, Region: "eu", Events: events(i, i+4)})
+					if err == nil {
+						break
+					}
+					if !errors.Is(err, errDisk) {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	seen := map[string]bool{}
+	if err := n.spool.Read(1, func(_ uint64, payload []byte) error {
+		r, err := readRecord(payload)
+		seen[r.Server+"/"+r.ID] = true
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if want := servers * (perServer - 3 + 5); len(seen) != want {
+		t.Errorf("%d events of %d", len(seen), want)
+	}
 }
 
 // What a stamp leaves open lies after it.

@@ -36,7 +36,6 @@ const (
 // forward is what a node remembers of what it has forwarded.
 type forward struct {
 	promises promises
-	bare     bool   // what servers had reported was lost: the last word stands for it
 	verified uint64 // every retained offset up to this was counted in this life of the engine
 	life     string // the token of that life; empty: none was entered
 	tried    uint64 // the highest number of a row of progress that may be there
@@ -69,8 +68,8 @@ func (n *Node) Forward(ctx context.Context) error {
 }
 
 func (n *Node) forwardAll(ctx context.Context, s *spool.Spool) error {
-	n.saveMarks(s)
 	said, err := n.begin(ctx, s)
+	n.saveMarks(s) // also while the log is away
 	if err != nil {
 		return err
 	}
@@ -79,7 +78,7 @@ func (n *Node) forwardAll(ctx context.Context, s *spool.Spool) error {
 	last, marks := n.snapshot(s)
 	now := n.now()
 	promise, forgotten := n.forward.promises.at(&marks, now, n.cfg.SilentAfter)
-	n.forget(forgotten, &marks)
+	n.forget(forgotten, &marks, now)
 	if err := n.recount(ctx, s, &said); err != nil {
 		return err
 	}
@@ -118,19 +117,17 @@ func (n *Node) begin(ctx context.Context, s *spool.Spool) (said word, err error)
 	if n.forward.met && said.published > n.forward.tried {
 		return word{}, fmt.Errorf("%w: it published row %d", ErrSpoolForeign, said.published)
 	}
-	if n.forward.bare {
-		n.forward.bare = false
-		if said.published > 0 {
-			n.mu.Lock()
-			n.marks.hold(said.mark)
-			n.mu.Unlock()
-		}
-	}
 	if !n.forward.met {
 		if err := n.meet(ctx, s, &said); err != nil {
 			return word{}, err
 		}
 		n.forward.met, n.forward.tried = true, said.published
+		n.mu.Lock()
+		if n.marks.Bare && said.published > 0 {
+			n.marks.hold(said.mark)
+		}
+		n.marks.Bare = false
+		n.mu.Unlock()
 	}
 	said.lost, said.void = said.lost.with(fromSpool(s.Lost())...), said.void.with(fromSpool(s.Void())...)
 	n.lose(said.lost)

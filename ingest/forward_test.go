@@ -253,6 +253,11 @@ func TestReportsOutliveTheProcess(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			n, _ = openNode(t, conn, Config{Dir: dir}, noon.Add(time.Minute))
+			_ = n.Close() // before it has reached the log
+			n, _ = openNode(t, conn, Config{Dir: dir}, noon.Add(time.Minute))
+			forwardNow(t, n)
+			_ = n.Close() // and after
 			n, clock := openNode(t, conn, Config{Dir: dir}, noon.Add(time.Minute))
 			batch(n, "us", "fast", event("d", 60))
 			forwardNow(t, n)

@@ -80,7 +80,7 @@ func (n *Node) Open() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.spool, n.end, n.marks, n.recent = s, s.Last(), marks, known
-	n.forward = forward{promises: newPromises(), bare: !whole}
+	n.forward = forward{promises: newPromises()}
 	return nil
 }
 

@@ -83,10 +83,14 @@ func (n *Node) saveMarks(s *spool.Spool) {
 	}
 }
 
-// forget drops servers that were silent for very long, unless they have spoken since.
-func (n *Node) forget(names []string, before *watermarks) {
+// forget drops servers that were silent for very long, unless they have spoken since, and
+// what was held for others, once all had the time to speak.
+func (n *Node) forget(names []string, before *watermarks, now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if now.UnixNano()-n.marks.started > int64(n.cfg.SilentAfter) {
+		n.marks.Held = nil
+	}
 	for _, name := range names {
 		if n.marks.Servers[name].HeardNs == before.Servers[name].HeardNs {
 			delete(n.marks.Servers, name)

@@ -74,14 +74,18 @@ type watermarks struct {
 	Pushed   bool              `json:"pushed"`   // servers have sent to this node: it does not only import
 	End      uint64            `json:"end"`      // of the spool
 
-	started int64 // when this process took the node, by its clock
-	// held is what was promised of each region before the reports were lost. Until each
+	// Bare says that earlier reports may be missing and the node's last word was not yet
+	// taken for them.
+	Bare bool `json:"bare"`
+	// Held is what was promised of each region before the reports were lost. Until each
 	// server had the time to speak again nothing more is promised.
-	held map[string]int64
+	Held map[string]int64 `json:"held,omitempty"`
+
+	started int64 // when this process took the node, by its clock
 }
 
 func newWatermarks(now time.Time) watermarks {
-	return watermarks{Servers: map[string]report{}, Imported: map[string]int64{}, started: now.UnixNano()}
+	return watermarks{Servers: map[string]report{}, Imported: map[string]int64{}, Bare: true, started: now.UnixNano()}
 }
 
 // clone returns a copy that the node's lock does not guard.
@@ -112,10 +116,10 @@ func (w *watermarks) imported(region string, upTo rules.Instant, now time.Time) 
 // hold takes a node's last word for what its servers had reported, where nothing else is
 // known of them.
 func (w *watermarks) hold(m mark) {
-	w.held = map[string]int64{}
+	w.Held = map[string]int64{} // it is replaced, never changed: copies share it
 	for _, r := range m.regions {
 		if _, imported := w.Imported[r.Region]; !imported {
-			w.held[r.Region] = int64(r.Watermark)
+			w.Held[r.Region] = int64(r.Watermark)
 		}
 	}
 	for _, s := range m.silent {
@@ -123,7 +127,7 @@ func (w *watermarks) hold(m mark) {
 			w.Servers[s.Server] = report{ToldNs: int64(s.Watermark), AtNs: int64(s.Watermark), HeardNs: int64(s.Since)}
 		}
 	}
-	w.Pushed = w.Pushed || len(w.held)+len(m.silent) > 0
+	w.Pushed = w.Pushed || len(w.Held)+len(m.silent) > 0
 }
 
 // known reports whether there is anything to promise.
@@ -176,7 +180,7 @@ func (p *promises) at(w *watermarks, now time.Time, silence time.Duration) (m ma
 		}
 	}
 	if nowNs-w.started <= int64(silence) {
-		for region, ns := range w.held {
+		for region, ns := range w.Held {
 			wait(region, ns)
 		}
 	}
