@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -301,11 +302,19 @@ func TestRunKeepsTime(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		began := time.Now()
+		var mu sync.Mutex // guards the next two
 		var at []string
 		var fail error
+		set := func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			at, fail = nil, err
+		}
 		ended := make(chan error, 1)
 		go func() {
 			ended <- n.run(ctx, func(context.Context) error {
+				mu.Lock()
+				defer mu.Unlock()
 				at = append(at, time.Since(began).String())
 				return fail
 			})
@@ -313,6 +322,8 @@ func TestRunKeepsTime(t *testing.T) {
 		want := func(times string) {
 			t.Helper()
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if got := strings.Join(at, " "); got != times {
 				t.Fatalf("forwarded at %s, want %s", got, times)
 			}
@@ -327,17 +338,18 @@ func TestRunKeepsTime(t *testing.T) {
 		want("10s")
 		time.Sleep(2 * time.Minute)
 		want("1m10s 2m10s")
-		fail = errors.New("the log is away")
+		set(errors.New("the log is away"))
 		n.wakeUp()
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if len(at) < 20 || len(at) > 100 { // pauses of 15 s on average
-			t.Errorf("%d tries in ten minutes", len(at))
+		mu.Lock()
+		tries := len(at)
+		mu.Unlock()
+		if tries < 20 || tries > 100 { // pauses of 15 s on average
+			t.Errorf("%d tries in ten minutes", tries)
 		}
-		fail = nil
+		set(nil)
 		time.Sleep(maxPause)
-		synctest.Wait()
-		at = nil
 		gone := errors.New("the program ends")
 		cancel(gone)
 		if err := <-ended; !errors.Is(err, gone) {
