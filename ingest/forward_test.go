@@ -374,7 +374,7 @@ func TestStatus(t *testing.T) {
 		t.Fatal("forwarded to a table that is away")
 	}
 	s := n.Status()
-	if s.Last != 5 || s.Forwarded != 3 || s.Err == nil || !s.At.Equal(noon) || s.Bytes == 0 || clockText(s.Watermark) != "11:59:58.953" {
+	if s.Last != 5 || s.Forwarded != 3 || s.Err == nil || !s.At.Equal(noon) || s.Bytes == 0 || clockText(s.Watermark) != "11:59:58.95" {
 		t.Errorf("%+v, watermark %s", s, clockText(s.Watermark))
 	}
 }

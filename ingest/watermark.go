@@ -31,7 +31,7 @@ type report struct {
 // sends until then come after what it reported.
 func reportOf(r *record, now time.Time) report {
 	said := report{Region: r.Region, ToldNs: int64(r.Earliest), AtNs: int64(r.At), Seq: r.Seq, HeardNs: now.UnixNano()}
-	if ahead := said.ToldNs - said.HeardNs; ahead > 0 {
+	if ahead := int64(r.Instant) - said.HeardNs; ahead > 0 {
 		said.ToldNs -= ahead
 		said.AtNs -= ahead
 	}
