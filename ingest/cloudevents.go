@@ -16,6 +16,14 @@ import (
 // attributes are allowed and ignored, as the specification asks. Errors are
 // *FieldError or *SyntaxError.
 func DecodeCloudEvent(text []byte, server string) (rules.Event, error) {
+	if e, ok := quickCloudEvent(text, server); ok {
+		return e, nil
+	}
+	return strictCloudEvent(text, server)
+}
+
+// strictCloudEvent is DecodeCloudEvent for any text.
+func strictCloudEvent(text []byte, server string) (rules.Event, error) {
 	j := jsonText{b: text}
 	e := rules.Event{Count: 1}
 	var version, source string
@@ -30,7 +38,7 @@ func DecodeCloudEvent(text []byte, server string) (rules.Event, error) {
 			source, err = j.textField(name)
 		case "type":
 			e.Type, err = j.textField(name)
-			e.Type = e.Type[strings.LastIndexByte(e.Type, '.')+1:]
+			e.Type = lastPart(e.Type)
 		case "time":
 			hasAt = true
 			e.At, err = j.instantField(name)
@@ -63,6 +71,9 @@ func DecodeCloudEvent(text []byte, server string) (rules.Event, error) {
 	}
 	return e, nil
 }
+
+// lastPart is what follows the last dot of an event's type.
+func lastPart(kind string) string { return kind[strings.LastIndexByte(kind, '.')+1:] }
 
 // jsonType takes the media type of the data, which must be JSON.
 func (j *jsonText) jsonType(field string) error {

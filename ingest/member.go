@@ -16,7 +16,7 @@ import (
 // found is an event of a member, checked and ready for the spool.
 type found struct {
 	key        key
-	id         string
+	id         string // its own copy: the decoder's would keep the whole line
 	content    rules.Content
 	start, end int // of its payload in the member's payloads
 	line       int
@@ -152,7 +152,7 @@ func (rd *reading) take(m *member, line int, e *rules.Event, openNs int64, kind 
 		r.Content = r.Digest()
 		start := len(m.payloads)
 		m.payloads = r.appendTo(m.payloads)
-		m.events = append(m.events, found{identityKey(r.Server, r.ID), r.ID, r.Content, start, len(m.payloads), line})
+		m.events = append(m.events, found{identityKey(r.Server, r.ID), strings.Clone(r.ID), r.Content, start, len(m.payloads), line})
 		m.span(r.Instant)
 	}
 }

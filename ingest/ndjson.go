@@ -13,7 +13,18 @@ import (
 // anything behind the object, a number out of range and a text that is not UTF-8
 // are errors, as *FieldError or *SyntaxError. A count that is absent is 1; server
 // and region are left empty, since the key or the command names them.
+//
+// The texts of the event are parts of one copy of the whole text: clone what is kept
+// for longer than the event.
 func DecodeEvent(text []byte) (rules.Event, error) {
+	if e, ok := quickEvent(text); ok {
+		return e, nil
+	}
+	return strictEvent(text)
+}
+
+// strictEvent is DecodeEvent for any text.
+func strictEvent(text []byte) (rules.Event, error) {
 	j := jsonText{b: text}
 	e := rules.Event{Count: 1}
 	hasAt := false
