@@ -2,8 +2,6 @@ package ingest
 
 import (
 	"bufio"
-	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -14,8 +12,11 @@ import (
 // the server; its type is what follows the last dot; its sequence becomes the seq;
 // its data holds the other fields of an event and nothing else. Extension
 // attributes are allowed and ignored, as the specification asks. Errors are
-// *FieldError or *SyntaxError.
+// *FieldError or *SyntaxError; a text longer than MaxLineBytes is one.
 func DecodeCloudEvent(text []byte, server string) (rules.Event, error) {
+	if len(text) > MaxLineBytes {
+		return rules.Event{}, errLongLine
+	}
 	if e, ok := quickCloudEvent(text, server); ok {
 		return e, nil
 	}
@@ -117,82 +118,4 @@ func (rd *reading) readCloudEvents(m *member, in io.Reader) error {
 		rd.take(m, m.lines, &e, 0, "", err, text)
 		return nil
 	})
-}
-
-// isArray skips space and reports whether an array begins.
-func isArray(b *bufio.Reader) (bool, error) {
-	for {
-		c, err := b.ReadByte()
-		switch {
-		case errors.Is(err, io.EOF):
-			return false, nil
-		case err != nil:
-			return false, err
-		case isSpace(c):
-			continue
-		}
-		return c == '[', b.UnreadByte()
-	}
-}
-
-func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
-
-// elements calls fn with the text of each element of an array. The texts are split
-// at the array's commas and not otherwise checked. It fails where the array does
-// not end, where something follows it, or where an element is longer than a line
-// may be.
-func elements(b *bufio.Reader, fn func(text []byte) error) error {
-	if _, err := b.ReadByte(); err != nil { // the bracket
-		return err
-	}
-	var element []byte
-	depth, quoted, escaped, blank, another := 0, false, false, true, false
-	for {
-		c, err := b.ReadByte()
-		if err != nil {
-			return err
-		}
-		switch {
-		case quoted:
-			quoted = escaped || c != '"'
-			escaped = c == '\\' && !escaped
-		case c == '"':
-			quoted = true
-		case c == '{' || c == '[':
-			depth++
-		case depth > 0 && (c == '}' || c == ']'):
-			depth--
-		case depth == 0 && (c == ',' || c == ']'):
-			if !blank || another || c == ',' {
-				if err := fn(element); err != nil {
-					return err
-				}
-			}
-			if c == ']' {
-				return nothingFollows(b)
-			}
-			element, blank, another = element[:0], true, true
-			continue
-		}
-		if blank = blank && isSpace(c); blank {
-			continue
-		}
-		if element = append(element, c); len(element) > MaxLineBytes {
-			return fmt.Errorf("an element is longer than %d bytes", MaxLineBytes)
-		}
-	}
-}
-
-func nothingFollows(b *bufio.Reader) error {
-	for {
-		c, err := b.ReadByte()
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		case !isSpace(c):
-			return errors.New("something follows the array")
-		}
-	}
 }

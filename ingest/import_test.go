@@ -328,7 +328,12 @@ func TestImportNDJSONAndCloudEvents(t *testing.T) {
 		}
 		forwardNow(t, n)
 	}
-	for _, bad := range []string{"[" + one, "[" + one + "] x", "[" + strings.Repeat(" ", 10) + `"` + strings.Repeat("x", MaxLineBytes) + `"]`} {
+	long := put(t, filepath.Join(dir, "long.json"), []byte("["+one+`,"`+strings.Repeat("x", MaxLineBytes)+`",`+two+"]"))
+	s, err := n.Import(t.Context(), ImportOptions{Server: "arena", Region: "eu", Format: FormatCloudEvents, Paths: []string{long}})
+	if err != nil || s.Duplicates != 2 || s.Lines != 3 || len(s.Refused) != 1 || s.Refused[0].Reason != "line is longer than 65536 bytes" || len(s.Refused[0].Example) > 500 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	for _, bad := range []string{"[" + one, "[" + one + "] x"} {
 		path := put(t, filepath.Join(dir, "bad.json"), []byte(bad))
 		_, err := n.Import(t.Context(), ImportOptions{Server: "arena", Region: "eu", Format: FormatCloudEvents, Paths: []string{path}})
 		var input *InputError

@@ -10,13 +10,16 @@ import (
 )
 
 // DecodeEvent reads one event as JSON, strictly: an unknown or repeated name,
-// anything behind the object, a number out of range and a text that is not UTF-8
-// are errors, as *FieldError or *SyntaxError. A count that is absent is 1; server
+// anything behind the object, a number out of range, a text that is not UTF-8 and one
+// longer than MaxLineBytes are errors, as *FieldError or *SyntaxError. A count that is absent is 1; server
 // and region are left empty, since the key or the command names them.
 //
 // The texts of the event are parts of one copy of the whole text: clone what is kept
 // for longer than the event.
 func DecodeEvent(text []byte) (rules.Event, error) {
+	if len(text) > MaxLineBytes {
+		return rules.Event{}, errLongLine
+	}
 	if e, ok := quickEvent(text); ok {
 		return e, nil
 	}
