@@ -23,12 +23,6 @@ const childCommand = "clickhouse-child"
 // itself. That loses nothing: what was acknowledged is in files.
 const stopLimit = 20 * time.Second
 
-// Exit codes of the child, for the parent's error.
-const (
-	exitEngine  = 1 // the engine failed; it said why on stderr
-	exitLibrary = 3 // the library could not be loaded: damaged, or for another system
-)
-
 // RunChildIfAsked turns this process into the ClickHouse engine, and never
 // returns, if the process was started to be that; otherwise it returns at once.
 //
@@ -50,12 +44,13 @@ func RunChildIfAsked() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	self, err := lockFile(ctx, f.path("engine.lock"), syscall.LOCK_EX)
 	cancel()
-	code := exitEngine
 	if err == nil {
-		code, err = runChild(f, os.Args[3])
+		err = runChild(f, os.Args[3])
 	}
+	code := 0
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
+		code = 1
 	}
 	quit(code)
 	runtime.KeepAlive(self) // the lock is freed by the end of the process alone
@@ -69,26 +64,22 @@ func quit(code int) {
 	exit(int32(code))
 }
 
-// runChild runs the engine of a data folder until nobody uses it, and returns the
-// exit code of the process.
-func runChild(f folder, library string) (int, error) {
+// runChild runs the engine of a data folder until nobody uses it.
+func runChild(f folder, library string) error {
 	runtime.LockOSThread()
 	lib, err := purego.Dlopen(library, purego.RTLD_NOW|purego.RTLD_GLOBAL)
 	if err != nil {
-		return exitLibrary, fmt.Errorf("load %s: %w", filepath.Base(library), err)
+		return fmt.Errorf("load %s: %w", filepath.Base(library), err)
 	}
 	keyboard, err := openTerminal()
 	if err != nil {
-		return exitEngine, err
+		return err
 	}
 	go stopWhenUnused(f, keyboard)
 	if err := runEngine(lib, engineArgs(f)); err != nil {
-		return exitEngine, err
+		return err
 	}
-	if err := f.end(); err != nil {
-		return exitEngine, err
-	}
-	return 0, nil
+	return f.end()
 }
 
 // stopWhenUnused waits until no command uses the folder and then ends the

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -128,6 +127,7 @@ func (e *embedded) start(ctx context.Context, password string) error {
 	if err != nil {
 		return err
 	}
+	doubted := false
 	for try := 1; ; try++ {
 		info := engineInfo{User: engineUser, Password: password}
 		err := e.startOn(ctx, library, &info)
@@ -139,10 +139,15 @@ func (e *embedded) start(ctx context.Context, password string) error {
 		if ctx.Err() != nil || try == startTries {
 			return err
 		}
-		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == exitLibrary {
-			if library, err = e.library(ctx, true); err != nil {
-				return err
+		// A damaged library does not load, or crashes wherever the damage lies. To read
+		// it whole takes seconds, so that is done once, and only after such an end.
+		if errors.Is(err, errEngineGone) && !doubted {
+			doubted = true
+			again, lerr := e.library(ctx, true)
+			if lerr != nil {
+				return fmt.Errorf("%w; %w", err, lerr)
 			}
+			library = again
 		}
 	}
 }
@@ -178,7 +183,10 @@ func (e *embedded) startOn(ctx context.Context, library string, info *engineInfo
 	if err != nil {
 		_ = child.cmd.Process.Kill()
 		<-child.exited
-		return fmt.Errorf("start the ClickHouse engine: %w (%s)", errors.Join(err, child.err), e.folder.output())
+		if child.err != nil {
+			err = fmt.Errorf("%w: %w", err, child.err)
+		}
+		return fmt.Errorf("start the ClickHouse engine: %w (%s)", err, e.folder.output())
 	}
 	return nil
 }
@@ -240,8 +248,13 @@ func childEnv() []string {
 	return env
 }
 
-// errEngineGone says that the engine ended while it was waited for.
-var errEngineGone = errors.New("the ClickHouse engine ended")
+var (
+	// errEngineGone says that the engine ended while it was waited for.
+	errEngineGone = errors.New("the ClickHouse engine ended")
+	// errNotListening says that the engine failed with an error of its own, which its
+	// output has.
+	errNotListening = errors.New("it does not listen")
+)
 
 // await waits until the engine answers to info's user and password. It returns
 // errEngineGone, wrapped, as soon as there is no such engine any more, and an
@@ -255,19 +268,22 @@ func (e *embedded) await(ctx context.Context, info engineInfo, exited <-chan str
 		if err == nil {
 			return nil
 		}
-		if exited != nil && strings.HasPrefix(e.folder.output(), engineError) {
-			return errors.New("it does not listen") // the output says why
+		if exited != nil && e.folder.failed() {
+			return errNotListening
 		}
 		if exited == nil {
 			if runs, rerr := e.folder.engineRuns(); rerr == nil && !runs {
-				return errors.Join(errEngineGone, err)
+				return fmt.Errorf("%w: %w", errEngineGone, err)
 			}
 		}
 		select {
 		case <-exited:
+			if e.folder.failed() { // it said so between that look and its end
+				return errNotListening
+			}
 			return errEngineGone
 		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), err)
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		case <-t.C:
 		}
 	}

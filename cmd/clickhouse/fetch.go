@@ -51,14 +51,14 @@ var enginePackages = map[string]enginePackage{
 
 // findLibrary returns the path of the engine's library, fetching it if it is not
 // in the user's cache, or is damaged there. Again says that the library it
-// returned before could not be loaded.
+// returned before did not work, so that it is read whole to see whether it is.
 func findLibrary(ctx context.Context, cfg Config, dir string, again bool) (string, error) {
 	if cfg.Library != "" {
 		if _, err := os.Stat(cfg.Library); err != nil {
 			return "", fmt.Errorf("clickhouse.library: %w", err)
 		}
 		if again {
-			return "", fmt.Errorf("clickhouse.library: %s cannot be loaded: is it a libchdb.so for %s/%s?", cfg.Library, runtime.GOOS, runtime.GOARCH)
+			return "", fmt.Errorf("clickhouse.library: %s does not work: is it a libchdb.so for %s/%s?", cfg.Library, runtime.GOOS, runtime.GOARCH)
 		}
 		return filepath.Abs(cfg.Library)
 	}
@@ -134,17 +134,35 @@ func (l libraryCache) fetchOnce(ctx context.Context, dir string, verify bool) (s
 		return "", fmt.Errorf("fetch the ClickHouse engine: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
-	if l.progress != nil {
-		_, _ = fmt.Fprintf(l.progress, "fetching the ClickHouse engine, %d MB, once: %s into %s\n", l.pkg.megabytes, l.pkg.spec(), dir)
-	}
+	damaged := isFile(filepath.Join(dir, libraryName)) && isFile(stampPath(dir))
+	l.announce(dir, damaged)
 	tarball, err := npmPack(ctx, l.pkg, tmp)
-	if err != nil {
-		return "", noEngine(l.pkg, dir, err)
+	if err == nil {
+		err = install(tarball, tmp, dir, l.pkg)
 	}
-	if err := install(tarball, tmp, dir, l.pkg); err != nil {
+	if err != nil {
+		if damaged {
+			err = fmt.Errorf("the one in %s is damaged: %w", dir, err)
+		}
 		return "", noEngine(l.pkg, dir, err)
 	}
 	return filepath.Join(dir, libraryName), nil
+}
+
+// announce says what is about to take a while.
+func (l libraryCache) announce(dir string, damaged bool) {
+	switch {
+	case l.progress == nil:
+	case damaged:
+		_, _ = fmt.Fprintf(l.progress, "the ClickHouse engine in %s is damaged: fetching it again, %d MB: %s\n", dir, l.pkg.megabytes, l.pkg.spec())
+	default:
+		_, _ = fmt.Fprintf(l.progress, "fetching the ClickHouse engine, %d MB, once: %s into %s\n", l.pkg.megabytes, l.pkg.spec(), dir)
+	}
+}
+
+func isFile(path string) bool {
+	stat, err := os.Stat(path)
+	return err == nil && stat.Mode().IsRegular()
 }
 
 // noEngine names the ways out where the engine cannot be fetched.

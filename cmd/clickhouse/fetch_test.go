@@ -106,7 +106,8 @@ func TestFetchOnce(t *testing.T) {
 // damaged; one that was only touched is not.
 func TestFetchDamaged(t *testing.T) {
 	npm := newFakeNpm(t, pack)
-	cache := libraryCache{pkg: npm.pkg, dirs: []string{t.TempDir()}}
+	var progress bytes.Buffer
+	cache := libraryCache{pkg: npm.pkg, dirs: []string{t.TempDir()}, progress: &progress}
 	path, err := cache.find(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
@@ -125,21 +126,23 @@ func TestFetchDamaged(t *testing.T) {
 		damage func()
 		verify bool
 		fetch  bool
+		told   bool // that it is damaged
 	}{
-		{"nothing", func() {}, false, false},
-		{"nothing, read whole", func() {}, true, false},
-		{"touched", func() { write(fakeLibrary) }, false, false},
-		{"cut off", func() { write(fakeLibrary[:9]) }, false, true},
-		{"other bytes", func() { write(strings.ToUpper(fakeLibrary)) }, false, true},
-		{"other bytes of the same time, when it does not load", func() {
+		{"nothing", func() {}, false, false, false},
+		{"nothing, read whole", func() {}, true, false, false},
+		{"touched", func() { write(fakeLibrary) }, false, false, false},
+		{"cut off", func() { write(fakeLibrary[:9]) }, false, true, true},
+		{"other bytes", func() { write(strings.ToUpper(fakeLibrary)) }, false, true, true},
+		{"other bytes of the same time, when it does not work", func() {
 			write(strings.ToUpper(fakeLibrary))
 			_ = os.Chtimes(path, stat.ModTime(), stat.ModTime())
-		}, true, true},
-		{"gone", func() { _ = os.Remove(path) }, false, true},
-		{"no stamp", func() { _ = os.Remove(stampPath(filepath.Dir(path))) }, false, true},
-		{"broken stamp", func() { _ = os.WriteFile(stampPath(filepath.Dir(path)), []byte("{"), 0o600) }, false, true},
+		}, true, true, true},
+		{"gone", func() { _ = os.Remove(path) }, false, true, false},
+		{"no stamp", func() { _ = os.Remove(stampPath(filepath.Dir(path))) }, false, true, false},
+		{"broken stamp", func() { _ = os.WriteFile(stampPath(filepath.Dir(path)), []byte("{"), 0o600) }, false, true, true},
 	} {
 		before := npm.runs(t)
+		progress.Reset()
 		c.damage()
 		if _, err := cache.find(t.Context(), c.verify); err != nil {
 			t.Errorf("%s: %v", c.name, err)
@@ -149,6 +152,9 @@ func TestFetchDamaged(t *testing.T) {
 		}
 		if fetched := npm.runs(t) > before; fetched != c.fetch {
 			t.Errorf("%d %s: fetched %v, want %v", i, c.name, fetched, c.fetch)
+		}
+		if said := progress.String(); strings.HasPrefix(said, "the ClickHouse engine in "+filepath.Dir(path)+" is damaged: fetching it again, 1 MB") != c.told {
+			t.Errorf("%d %s: said %q", i, c.name, said)
 		}
 	}
 }

@@ -118,18 +118,29 @@ func (f folder) engineRuns() (bool, error) {
 // engineError begins every error that the engine prints.
 const engineError = "Code: "
 
-// output is what the engine printed in its last start, on one line, from the
-// first error on if there is one.
+// failed reports whether the engine printed an error in its last start.
+func (f folder) failed() bool { return strings.HasPrefix(f.output(), engineError) }
+
+// output is what the engine printed in its last start, on one line: its first error, or
+// the first line and where the others are, since they are the trace of a crash.
 func (f folder) output() string {
-	text, err := os.ReadFile(f.path("engine.out"))
+	path := f.path("engine.out")
+	text, err := os.ReadFile(path) // #nosec G304 -- our own file
 	if err != nil {
 		return ""
 	}
-	line := strings.Join(strings.Fields(string(text)), " ")
-	if i := strings.Index(line, engineError); i >= 0 {
-		line = line[i:]
+	if i := strings.Index(string(text), engineError); i >= 0 {
+		return shortened(strings.Join(strings.Fields(string(text[i:])), " "), 500)
 	}
-	const most = 500
+	first, rest, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	first = shortened(strings.TrimSpace(first), 200)
+	if rest != "" {
+		first += " …; all of it: " + path
+	}
+	return first
+}
+
+func shortened(line string, most int) string {
 	if len(line) > most {
 		line = line[:most] + " …"
 	}

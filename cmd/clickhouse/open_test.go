@@ -130,7 +130,7 @@ func TestConfig(t *testing.T) {
 		{clickhouse.Config{Dir: "/x", Database: "a;DROP"}, `"a;DROP"`},
 		{clickhouse.Config{Dir: "/x", MaxConns: -1}, "-1"},
 		{clickhouse.Config{Dir: t.TempDir(), Library: "/nowhere/libchdb.so"}, "/nowhere/libchdb.so"},
-		{clickhouse.Config{Dir: t.TempDir(), Library: os.Args[0]}, "cannot be loaded"},
+		{clickhouse.Config{Dir: t.TempDir(), Library: os.Args[0]}, "does not work: is it a libchdb.so"},
 		{clickhouse.Config{Addr: "127.0.0.1:1"}, "127.0.0.1:1"},
 	} {
 		s, err := open(t, c.cfg)
