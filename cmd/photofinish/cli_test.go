@@ -146,7 +146,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown zone", []string{"import", "--server", "a", "--region", "b", "--timezone", "Mars/North", sampleLogs}, exitUsage, "Mars/North"},
 		{"unknown format", []string{"import", "--server", "a", "--region", "b", "--format", "pdf", sampleLogs}, exitUsage, "pdf"},
 		{"report as pdf", []string{"report", "--format", "pdf"}, exitUsage, "md, html or json"},
-		{"unknown key", []string{"version", "--config", write("bad.yaml", "dta: x\nsettle: {rulez: y}\n")}, exitUsage, "unknown keys: dta, settle.rulez"},
+		{"unknown key", []string{"version", "--config", write("bad.yaml", "dta: x\nsettle: {rulez: y}\n")}, exitUsage, "unknown keys: dta (is it data?), settle.rulez (is it settle.rules?)"},
 		{"newer data", []string{"report", "--data", newer}, exitUsage, "format 99"},
 		{"no data", []string{"report", "--data", filepath.Join(dir, "none")}, exitUsage, "no data folder"},
 		{"no engine", []string{"report", "--data", t.TempDir(), "--clickhouse.library", write("libchdb.so", "not a library")}, exitFailed, ""},

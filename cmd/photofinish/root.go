@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,8 +31,6 @@ type app struct {
 	clickhouseLibrary  string
 }
 
-const envPrefix = "PHOTOFINISH"
-
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	a := &app{stdout: stdout, stderr: stderr}
 	root := &cobra.Command{
@@ -43,7 +41,8 @@ board: after the dust has settled, from a log that no game server had to coordin
 
 Every option is also a key of the configuration file (--config, YAML) and an environment
 variable: --data is "data" and PHOTOFINISH_DATA; --rules of settle is "settle.rules" and
-PHOTOFINISH_SETTLE_RULES. A flag wins over the environment, that over the file.`,
+PHOTOFINISH_SETTLE_RULES. A flag wins over the environment, that over the file. What no
+option has is an error in either.`,
 		Example: `  photofinish demo
   photofinish import --server eu-1 --region eu logs/
   photofinish settle --rules rules.yaml --through 2026-11-21T07:00:00Z
@@ -85,6 +84,9 @@ PHOTOFINISH_SETTLE_RULES. A flag wins over the environment, that over the file.`
 // configure fills the options that the command line leaves out from the
 // environment and the configuration file, and makes the logger.
 func (a *app) configure(cmd *cobra.Command) error {
+	if err := checkVariables(cmd.Root(), os.Environ()); err != nil {
+		return err
+	}
 	v := viper.New()
 	v.SetEnvPrefix(envPrefix)
 	v.SetEnvKeyReplacer(strings.NewReplacer(".", "_", "-", "_"))
@@ -134,31 +136,6 @@ func keyOf(cmd *cobra.Command, f *pflag.Flag) string {
 	}
 	path := strings.Fields(cmd.CommandPath())[1:]
 	return strings.Join(append(path, f.Name), ".")
-}
-
-// checkKeys refuses keys that no option has.
-func checkKeys(root *cobra.Command, file string, keys []string) error {
-	known := []string{passwordKey}
-	var visit func(*cobra.Command)
-	visit = func(cmd *cobra.Command) {
-		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, keyOf(cmd, f)) })
-		cmd.PersistentFlags().VisitAll(func(f *pflag.Flag) { known = append(known, keyOf(cmd, f)) })
-		for _, sub := range cmd.Commands() {
-			visit(sub)
-		}
-	}
-	visit(root)
-	var unknown []string
-	for _, key := range keys {
-		if !slices.Contains(known, key) {
-			unknown = append(unknown, key)
-		}
-	}
-	if len(unknown) == 0 {
-		return nil
-	}
-	slices.Sort(unknown)
-	return usagef("the configuration file %s has unknown keys: %s", file, strings.Join(unknown, ", "))
 }
 
 func (a *app) openLog() error {
