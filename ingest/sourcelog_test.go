@@ -210,7 +210,7 @@ func TestArenaLog(t *testing.T) {
 	}
 	golden := filepath.Join("testdata", "arena_001.golden")
 	got := show("arena_001.log", time.UTC, log)
-	if os.Getenv("PHOTOFINISH_UPDATE_GOLDEN") != "" {
+	if os.Getenv("PFTEST_UPDATE_GOLDEN") != "" {
 		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
 			t.Fatal(err)
 		}

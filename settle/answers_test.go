@@ -165,15 +165,15 @@ func differ(t *testing.T, what string, got, want outcome) {
 }
 
 // days returns the logs as a list of inputs, by time, and the oracle's answers:
-// a small log of our own, or what PHOTOFINISH_CS_LOGS names, a folder of archives
+// a small log of our own, or what PFTEST_CS_LOGS names, a folder of archives
 // with answers.json beside them.
 func days(t *testing.T) (inputs []string, want outcome, through rules.Instant) {
 	t.Helper()
-	dir := os.Getenv("PHOTOFINISH_CS_LOGS")
+	dir := os.Getenv("PFTEST_CS_LOGS")
 	if dir != "" {
 		archives, err := filepath.Glob(filepath.Join(dir, "*.tar.xz"))
 		if err != nil || len(archives) == 0 {
-			t.Fatalf("no archives in PHOTOFINISH_CS_LOGS=%s: %v", dir, err)
+			t.Fatalf("no archives in PFTEST_CS_LOGS=%s: %v", dir, err)
 		}
 		want, through = readAnswers(t, filepath.Join(dir, "answers.json"))
 		return archives, want, through

@@ -22,16 +22,16 @@ import (
 
 // A settler that reads progress and log from the tables, as they are at each run, makes
 // the cuts that the plan makes from the same in memory, and decides the same.
-// PHOTOFINISH_HISTORIES and PHOTOFINISH_FIRST_HISTORY ask for more rounds.
+// PFTEST_HISTORIES and PFTEST_FIRST_HISTORY ask for more rounds.
 func TestRuns(t *testing.T) {
 	rounds, first := 2, 0
 	if testing.Short() {
 		rounds = 1
 	}
-	if n, err := strconv.Atoi(os.Getenv("PHOTOFINISH_HISTORIES")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("PFTEST_HISTORIES")); err == nil {
 		rounds = n
 	}
-	if n, err := strconv.Atoi(os.Getenv("PHOTOFINISH_FIRST_HISTORY")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("PFTEST_FIRST_HISTORY")); err == nil {
 		first = n
 	}
 	wilds := rulestest.Wilds()

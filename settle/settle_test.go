@@ -347,9 +347,9 @@ func TestStartRestores(t *testing.T) {
 }
 
 const (
-	killDir  = "PHOTOFINISH_TEST_SETTLE_DIR"
-	killStep = "PHOTOFINISH_TEST_SETTLE_STEP"
-	killTo   = "PHOTOFINISH_TEST_SETTLE_THROUGH"
+	killDir  = "PFTEST_SETTLE_DIR"
+	killStep = "PFTEST_SETTLE_STEP"
+	killTo   = "PFTEST_SETTLE_THROUGH"
 )
 
 // settleAndDieIfAsked is the other process of TestKillAtEachStep: it settles and

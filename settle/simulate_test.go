@@ -18,17 +18,17 @@ import (
 // Whatever the history, the settlement that reads little appends byte for byte what the
 // simulation decides, which reads everything anew at each cut and shares no SQL with
 // it: in one process, with a fresh one for every cut, and with every row of the log
-// inserted twice. PHOTOFINISH_HISTORIES asks for more rounds of each kind of history,
-// PHOTOFINISH_FIRST_HISTORY for those from a number on; cmd/bench histories runs many.
+// inserted twice. PFTEST_HISTORIES asks for more rounds of each kind of history,
+// PFTEST_FIRST_HISTORY for those from a number on; cmd/bench histories runs many.
 func TestSimulation(t *testing.T) {
 	rounds, first := 3, 0
 	if testing.Short() {
 		rounds = 1
 	}
-	if n, err := strconv.Atoi(os.Getenv("PHOTOFINISH_HISTORIES")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("PFTEST_HISTORIES")); err == nil {
 		rounds = n
 	}
-	if n, err := strconv.Atoi(os.Getenv("PHOTOFINISH_FIRST_HISTORY")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("PFTEST_FIRST_HISTORY")); err == nil {
 		first = n
 	}
 	for name, w := range rulestest.Wilds() {

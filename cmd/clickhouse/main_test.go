@@ -19,7 +19,7 @@ import (
 )
 
 // helperEnv makes the test binary another command on the data folder it names.
-const helperEnv = "PHOTOFINISH_TEST_HELPER_DIR"
+const helperEnv = "PFTEST_HELPER_DIR"
 
 func TestMain(m *testing.M) {
 	clickhouse.RunChildIfAsked()

@@ -13,10 +13,10 @@ import (
 )
 
 // What the worlds of nodes are for occurs in them, in one of fifty at least.
-// PHOTOFINISH_HISTORIES asks for more rounds of each kind.
+// PFTEST_HISTORIES asks for more rounds of each kind.
 func TestOccurs(t *testing.T) {
 	rounds := 100
-	if n, err := strconv.Atoi(os.Getenv("PHOTOFINISH_HISTORIES")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("PFTEST_HISTORIES")); err == nil {
 		rounds = n
 	}
 	wilds := Wilds()

@@ -13,13 +13,13 @@ import (
 )
 
 // On many random histories, without a database, the replay decides what the simulation
-// decides. PHOTOFINISH_HISTORIES asks for more rounds of each kind.
+// decides. PFTEST_HISTORIES asks for more rounds of each kind.
 func TestReplay(t *testing.T) {
 	rounds := 30
 	if testing.Short() {
 		rounds = 5
 	}
-	if n, err := strconv.Atoi(os.Getenv("PHOTOFINISH_HISTORIES")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("PFTEST_HISTORIES")); err == nil {
 		rounds = n
 	}
 	wilds := rulestest.Wilds()

@@ -14,10 +14,10 @@ import (
 
 // What the simulation decides of a random history, verify decides too: of the whole,
 // from any cut on, and where every row of log and ledger was inserted twice.
-// PHOTOFINISH_HISTORIES asks for more rounds of each kind of history.
+// PFTEST_HISTORIES asks for more rounds of each kind of history.
 func TestSimulation(t *testing.T) {
 	rounds := 8
-	if n, err := strconv.Atoi(os.Getenv("PHOTOFINISH_HISTORIES")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("PFTEST_HISTORIES")); err == nil {
 		rounds = n
 	}
 	w := newWorld(t)

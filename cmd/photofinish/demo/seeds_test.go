@@ -29,9 +29,9 @@ func play(t testing.TB, seed uint64, hours int) (*World, string) {
 }
 
 // Every world holds all guarantees, whatever its seed and however short it is.
-// PHOTOFINISH_DEMO_SEEDS sets how many are played.
+// PFTEST_DEMO_SEEDS sets how many are played.
 func TestWorldsHold(t *testing.T) {
-	seeds, err := strconv.Atoi(os.Getenv("PHOTOFINISH_DEMO_SEEDS"))
+	seeds, err := strconv.Atoi(os.Getenv("PFTEST_DEMO_SEEDS"))
 	if err != nil {
 		seeds = 3
 	}
