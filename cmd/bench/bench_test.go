@@ -90,6 +90,25 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// Every measure of taking events in finds its answers right, at a size at which its
+// figures say nothing.
+func TestIngest(t *testing.T) {
+	var out bytes.Buffer
+	in := &intake{report: report{w: &out}, dir: t.TempDir(), intakeSizes: intakeSizes{turns: 2, decoded: 100, appends: 5, acks: 640, forwards: 1500}}
+	for _, m := range intakeMeasures() {
+		before := out.Len()
+		if err := m.run(t.Context(), in); err != nil {
+			t.Errorf("%s: %v", m.name, err)
+		}
+		if out.Len() == before {
+			t.Errorf("%s prints nothing", m.name)
+		}
+	}
+	if t.Failed() {
+		t.Log(out.String())
+	}
+}
+
 // Histories of one kind agree, in several jobs that take turns.
 func TestHistories(t *testing.T) {
 	l := &lab{}

@@ -117,6 +117,7 @@ func (b *logsBench) measureImport() error {
 		return err
 	}
 	defer node.Close()
+	events := 0
 	for _, pass := range []string{"import", "import again"} {
 		var summary ingest.Summary
 		took, err := b.measure(b.ctx, func() (err error) {
@@ -130,6 +131,12 @@ func (b *logsBench) measureImport() error {
 		}
 		if summary.Lines != lines {
 			return fmt.Errorf("the import read %d lines, the floor %d", summary.Lines, lines)
+		}
+		if events > 0 && (summary.Accepted != 0 || summary.Duplicates != events) {
+			return void("%s accepted %d events and found %d duplicates of %d", pass, summary.Accepted, summary.Duplicates, events)
+		}
+		if events = summary.Accepted + summary.Duplicates; events == 0 {
+			return void("there are no events in %d lines", lines)
 		}
 		b.last = summary.Last
 		fmt.Printf("%-22s %s   %s of unpacking; %d lines, %d accepted, %d duplicates\n", pass, took, ratio(took, floor), summary.Lines, summary.Accepted, summary.Duplicates)

@@ -1,9 +1,10 @@
-// Command bench measures the settlement beside its floors, each in one run and with
-// its answers checked, and holds it against random histories:
+// Command bench measures taking events in and settling them beside their floors, each in
+// one run and with its answers checked, and holds the settler against random histories:
 //
 //	go run ./cmd/bench settle       # what a cut costs, whatever the history
 //	go run ./cmd/bench histories    # settler, simulation and verify agree
 //	go run ./cmd/bench logs         # real logs: import and settlement
+//	go run ./cmd/bench ingest       # what it costs to take an event in
 //
 // Each says with -h what it takes. Wall times depend on what else the machine does:
 // compare the ratios, the rows that the server read, and the CPU seconds of this
@@ -24,11 +25,12 @@ import (
 	"photofinish/cmd/clickhouse"
 )
 
-const help = `bench measures the settlement beside its floors and checks its answers.
+const help = `bench measures photofinish beside its floors and checks its answers.
 
   go run ./cmd/bench settle [--history N,N,…] [--only M5,M6,…] [--keep DIR]
   go run ./cmd/bench histories --from N --to M [--wild NAME] [--jobs J]
   go run ./cmd/bench logs --logs DIR [--rules FILE]
+  go run ./cmd/bench ingest [--only decode,spool,…] [--logs DIR]
 
 Add -h to one of them for what it does.
 `
@@ -45,7 +47,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	commands := map[string]func(context.Context, []string) error{"settle": runSettle, "histories": runHistories, "logs": runLogs}
+	commands := map[string]func(context.Context, []string) error{"settle": runSettle, "histories": runHistories, "logs": runLogs, "ingest": runIngest}
 	if len(args) == 0 || commands[args[0]] == nil {
 		fmt.Fprint(os.Stderr, help)
 		return flag.ErrHelp

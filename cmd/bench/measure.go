@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"runtime/metrics"
-	"syscall"
 	"time"
 
 	"photofinish/settle/cost"
@@ -61,17 +59,14 @@ func (m meter) measure(ctx context.Context, work func() error) (usage, error) {
 // read returns what was used so far; of the clock, what it says.
 func (m meter) read(ctx context.Context) (usage, error) {
 	total := m.conn.Meter.Total()
-	u := usage{wall: time.Duration(time.Now().UnixNano()), sent: total.Queries, rows: total.RowsRead}
-	var process syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &process); err != nil {
+	u, err := ownSoFar()
+	if err != nil {
 		return u, err
 	}
-	allocs := []metrics.Sample{{Name: "/gc/heap/allocs:objects"}}
-	metrics.Read(allocs)
-	u.allocs = allocs[0].Value.Uint64()
+	u.sent, u.rows = total.Queries, total.RowsRead
 	var engine uint64 // µs
 	const asked = "SELECT sum(value) FROM system.events WHERE event = 'OSCPUVirtualTimeMicroseconds'"
-	err := m.conn.Conn.QueryRow(ctx, asked).Scan(&engine)
-	u.cpu = time.Duration(process.Utime.Nano()+process.Stime.Nano()) + time.Duration(engine)*time.Microsecond
+	err = m.conn.Conn.QueryRow(ctx, asked).Scan(&engine)
+	u.cpu += time.Duration(engine) * time.Microsecond
 	return u, err
 }
