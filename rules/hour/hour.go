@@ -104,14 +104,19 @@ type Config struct {
 // NoDelay is a delay of nothing.
 const NoDelay = -1 * time.Nanosecond
 
-// maxPeriod is longer than any log: a hundred years.
-const maxPeriod = 876000 * time.Hour
+// The bounds of a period. A shorter one would cost more cuts than it has events, and
+// decide no sooner: nodes publish by the second, and at least once a Beat. The longest is
+// longer than any log: a hundred years.
+const (
+	MinPeriod = 10 * time.Second
+	maxPeriod = 876000 * time.Hour
+)
 
 // Validate reports a field that makes no sense.
 func (c Config) Validate() error {
 	c = c.withDefaults()
-	if c.Period < time.Minute || c.Period > maxPeriod {
-		return fmt.Errorf("a settlement period of %s is not from a minute to %s", c.Period, maxPeriod)
+	if c.Period < MinPeriod || c.Period > maxPeriod {
+		return fmt.Errorf("a settlement period of %s is not from %s to %s", c.Period, MinPeriod, maxPeriod)
 	}
 	for _, d := range []struct {
 		name string
