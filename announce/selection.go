@@ -31,6 +31,7 @@ const (
 	one
 	latest
 	all
+	each
 	span
 )
 
@@ -42,6 +43,10 @@ func Latest() Selection { return Selection{kind: latest} }
 
 // All selects a report of each settled cut, in order, as they were decided then.
 func All() Selection { return Selection{kind: all} }
+
+// Each selects a report of each of the cuts from and to, both included, and those between
+// them, in order, as they were decided then.
+func Each(from, to uint64) Selection { return Selection{kind: each, from: from, to: to} }
 
 // Standing selects one report of everything that stands as of the last settled cut.
 func Standing() Selection { return Selection{kind: standing} }
@@ -71,7 +76,8 @@ func (s Selection) bounds(last uint64) (bounds, error) {
 		b.from, b.to, b.perCut = 1, last, true
 	case standing:
 		b.from, b.to = 1, last
-	case span:
+	case each, span:
+		b.perCut = s.kind == each
 		if s.from > s.to {
 			return bounds{}, fmt.Errorf("report of the cuts %d to %d: the first is after the last", s.from, s.to)
 		}

@@ -1,0 +1,91 @@
+package announce
+
+import (
+	"strings"
+	"unicode"
+
+	"photofinish/rules"
+)
+
+// Public returns the report as anybody may see it. Awards and boards are public. Of a sale,
+// buyers are shown by their initials, and who was told no is not shown at all; nor is what
+// would let a reader try names until one fits: the digests of entries that hold one, and
+// the identities of their events. The counts stay. What belongs to a rule that cannot be
+// read any more is taken for a sale's.
+//
+// The report is left unmodified.
+func Public(r *Report) Report {
+	public := *r
+	sales := map[string]bool{}
+	public.Sales = []Sale{}
+	for i := range r.Sales {
+		sales[r.Sales[i].Rule] = true
+		public.Sales = append(public.Sales, publicSale(r.Sales[i]))
+	}
+	private := func(rule string) bool {
+		known := r.rules[rule]
+		return known == nil || known.Kind == rules.Sale || sales[rule]
+	}
+	public.Corrections = []Correction{}
+	for _, c := range r.Corrections {
+		if private(c.Rule) {
+			c.Corrects, c.Outcome, c.Subject, c.Found = "", "", "", ""
+			c.Gains, c.Keeps, c.Loses, c.Denied = initialsOf(c.Gains), initialsOf(c.Keeps), []string{}, []string{}
+		}
+		public.Corrections = append(public.Corrections, c)
+	}
+	public.Compensations = []Compensation{}
+	for _, c := range r.Compensations {
+		if private(c.Rule) {
+			c.Because, c.Outcome = "", ""
+			c.Subject = Initials(c.Subject)
+			if c.Takes { // it may be somebody who is told no by it
+				c.Subject = ""
+			}
+		}
+		public.Compensations = append(public.Compensations, c)
+	}
+	return public
+}
+
+func publicSale(s Sale) Sale {
+	all := s.Attempts
+	s.Attempts = []PurchaseAttempt{}
+	for _, a := range all {
+		if a.State == rules.SoldOut || a.State == rules.Declined {
+			continue
+		}
+		a.Player, a.Server, a.ID, a.Outcome = Initials(a.Player), "", "", ""
+		s.Attempts = append(s.Attempts, a)
+	}
+	return s
+}
+
+func initialsOf(names []string) []string {
+	all := []string{}
+	for _, n := range names {
+		all = append(all, Initials(n))
+	}
+	return all
+}
+
+// Initials returns the first letter or digit of the first two words of a name, each with a
+// dot; "?" where there is none.
+func Initials(name string) string {
+	var initials []string
+	for _, word := range strings.Fields(name) {
+		for _, c := range word {
+			if unicode.IsLetter(c) || unicode.IsDigit(c) {
+				initials = append(initials, string(c)+".")
+				break
+			}
+		}
+		if len(initials) == 2 {
+			break
+		}
+	}
+	if len(initials) == 0 {
+		return "?"
+	}
+	return strings.Join(initials, " ")
+}

@@ -1,0 +1,104 @@
+package announce_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"photofinish/announce"
+	"photofinish/rules"
+)
+
+// forms writes reports in every form that the public gets.
+func forms(t *testing.T, reports []announce.Report) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := announce.WriteAllJSON(&b, reports); err != nil {
+		t.Fatal(err)
+	}
+	for i := range reports {
+		if err := (announce.Page{}).WriteHTML(&b, reports[i:i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := announce.WriteMarkdown(&b, reports); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// In public, buyers are initials, who was told no is not there, and no digest is there
+// that names could be tried on. Everything else is as it was, in the report that it was
+// made from too.
+func TestPublic(t *testing.T) {
+	l := history(t)
+	for _, selection := range []announce.Selection{announce.Standing(), announce.All()} {
+		whole := build(t, l, selection)
+		before := encoded(t, whole)
+		var public []announce.Report
+		for i := range whole {
+			public = append(public, announce.Public(&whole[i]))
+		}
+		if encoded(t, whole) != before {
+			t.Error("the report was changed")
+		}
+		text := forms(t, public)
+		for i := range l.entries {
+			e := &l.entries[i]
+			sale := e.Allocation != nil || e.Rule == "celestial-mount"
+			if (e.Correction != nil || e.Compensation != nil || e.Allocation != nil) && sale && strings.Contains(text, e.ID) {
+				t.Errorf("the digest of entry %d of cut %d is there", e.N, e.Cut)
+			}
+		}
+		for _, name := range []string{"Flo", `"Ed"`, ">Ed<"} {
+			if strings.Contains(text, name) {
+				t.Errorf("%s was told no, and is named", name)
+			}
+		}
+		for i := range public {
+			for _, s := range public[i].Sales {
+				for _, a := range s.Attempts {
+					if len(a.Player) > 2 || !strings.HasSuffix(a.Player, ".") || a.ID != "" || a.Server != "" || a.State != rules.Reserved {
+						t.Errorf("an attempt of %s is shown as %+v", s.Rule, a)
+					}
+				}
+			}
+			if a, b := encoded(t, public[i].Awards), encoded(t, whole[i].Awards); a != b {
+				t.Error("the awards are not as they were")
+			}
+			if len(public[i].Corrections) != len(whole[i].Corrections) || len(public[i].Compensations) != len(whole[i].Compensations) {
+				t.Error("corrections or compensations are missing")
+			}
+		}
+	}
+	// A rule that cannot be read any more may have been a sale.
+	l.rulesets = nil
+	whole := build(t, l, announce.One(3))
+	public := announce.Public(&whole[0])
+	for _, c := range public.Corrections {
+		if c.Subject != "" || c.Outcome != "" {
+			t.Errorf("of an unknown rule: %+v", c)
+		}
+	}
+}
+
+// Initials of names as they occur, and of what is hardly a name.
+func TestInitials(t *testing.T) {
+	for name, want := range map[string]string{
+		"Kyle": "K.", "Ana Maria Lopez": "A. M.", "STEAM_1:0:1234": "S.", "BOT:Kyle": "B.", "  zoë  müller ": "z. m.",
+		"<b>fox": "b.", "\u202e!!": "?", "": "?", "玉 犬": "玉. 犬.", "__ x": "x.", "42": "4.",
+	} {
+		if got := announce.Initials(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}
+
+// Each gives one report for each of the cuts that it names.
+func TestEach(t *testing.T) {
+	l := history(t)
+	all, some := build(t, l, announce.All()), build(t, l, announce.Each(2, 3))
+	if len(some) != 2 || encoded(t, some) != encoded(t, all[1:3]) {
+		t.Error("the reports of cuts 2 and 3 are not those of all")
+	}
+}
