@@ -26,6 +26,9 @@ func WriteAllJSON(w io.Writer, reports []Report) error {
 	}{reports})
 }
 
+// WriteValueJSON writes any part of a report, or a list of such, as WriteJSON does one.
+func WriteValueJSON(w io.Writer, v any) error { return writeJSON(w, v) }
+
 func writeJSON(w io.Writer, v any) error {
 	body, err := json.MarshalIndent(v, "", " ")
 	if err != nil {

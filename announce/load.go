@@ -48,9 +48,9 @@ var rulesetsSQL string
 // limited sales it touched, what it corrected, and conflicts.
 func Load(ctx context.Context, conn driver.Conn, sel Selection) ([]Report, error) {
 	l := loader{conn}
-	var last uint64
-	if err := conn.QueryRow(ctx, lastSettledSQL).Scan(&last); err != nil {
-		return nil, fmt.Errorf("read the last settled cut: %w", err)
+	last, err := LastSettled(ctx, conn)
+	if err != nil {
+		return nil, err
 	}
 	b, err := sel.bounds(last)
 	if err != nil {
@@ -69,6 +69,14 @@ func Load(ctx context.Context, conn driver.Conn, sel Selection) ([]Report, error
 		return nil, err
 	}
 	return build(cuts, entries, rulesets, b)
+}
+
+// LastSettled returns the number of the last settled cut; 0 if there is none.
+func LastSettled(ctx context.Context, conn driver.Conn) (last uint64, err error) {
+	if err := conn.QueryRow(ctx, lastSettledSQL).Scan(&last); err != nil {
+		return 0, fmt.Errorf("read the last settled cut: %w", err)
+	}
+	return last, nil
 }
 
 // loader reads the tables.

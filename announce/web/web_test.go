@@ -1,0 +1,358 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"photofinish/announce"
+	"photofinish/announce/web"
+	"photofinish/rules"
+)
+
+// books is a source in memory.
+type books struct {
+	last  uint64
+	err   error
+	loads int
+	asked int
+}
+
+func (b *books) LastSettled(context.Context) (uint64, error) {
+	b.asked++
+	return b.last, b.err
+}
+
+// Load returns reports that hold what the tests look for. One cut alone and all that
+// stands are told apart by their selections.
+func (b *books) Load(_ context.Context, sel announce.Selection) ([]announce.Report, error) {
+	b.loads++
+	if b.err != nil {
+		return nil, b.err
+	}
+	for n := uint64(1); n <= b.last; n++ {
+		if sel == announce.One(n) {
+			return []announce.Report{b.report(n, n)}, nil
+		}
+		for m := uint64(1); m <= n; m++ {
+			if sel == announce.Each(m, n) && m < n {
+				var all []announce.Report
+				for i := m; i <= n; i++ {
+					all = append(all, b.report(i, i))
+				}
+				return all, nil
+			}
+			if sel == announce.Each(n, n) {
+				return []announce.Report{b.report(n, n)}, nil
+			}
+		}
+	}
+	if sel == announce.Standing() {
+		return []announce.Report{b.report(1, b.last)}, nil
+	}
+	return nil, &announce.NotSettledError{Cut: 99, Last: b.last}
+}
+
+func day(n int64) rules.Window {
+	const d = rules.Instant(24 * time.Hour)
+	return rules.Window{Opens: rules.Instant(10957+n) * d, Closes: rules.Instant(10958+n) * d}
+}
+
+func (b *books) report(from, to uint64) announce.Report {
+	r := announce.Empty()
+	r.Cut = &announce.Cut{Number: to, From: from, Kind: rules.HourCut, Lagging: []announce.Lag{}}
+	for i := range 5 {
+		state := rules.Provisional
+		if i%2 == 0 {
+			state = rules.Final
+		}
+		r.Awards = append(r.Awards, announce.Award{
+			Rule: "first", Scope: "world", Place: i + 1, Subject: fmt.Sprintf("p%d", i+1), State: state,
+			Outcome: fmt.Sprintf("sha256:%064d", i), RunnersUp: []announce.RunnerUp{},
+		})
+	}
+	for n := range int64(3) {
+		board := announce.Leaderboard{Rule: "daily", Scope: "world", Window: day(n), State: rules.Final}
+		for i := range 9 {
+			board.Standings = append(board.Standings, announce.Line{Place: i + 1, Subject: fmt.Sprintf("p%d", i+1), Score: rules.Whole(int64(100 - i))})
+		}
+		r.Leaderboards = append(r.Leaderboards, board)
+	}
+	r.Sales = []announce.Sale{{Rule: "mount", Scope: "world", Attempts: []announce.PurchaseAttempt{
+		{Player: "Buyer Kim", State: rules.Reserved, Server: "eu-1", ID: "b1"}, {Player: "Denied Quorra", State: rules.SoldOut},
+	}}}
+	return r
+}
+
+type site struct {
+	*http.ServeMux
+	books *books
+	now   time.Time
+}
+
+func open(b *books) *site {
+	s := &site{ServeMux: http.NewServeMux(), books: b, now: time.Unix(1e9, 0)}
+	web.New(b, slog.New(slog.DiscardHandler), func() time.Time { return s.now }).Mount(s.ServeMux)
+	return s
+}
+
+func (s *site) get(path string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w
+}
+
+// Pages and JSON say the same in the public form, with the headers that keep a browser from
+// doing anything else than showing them.
+func TestPublicForm(t *testing.T) {
+	s := open(&books{last: 3})
+	for _, path := range []string{"/", "/reports/2", "/v1/reports", "/v1/reports/2"} {
+		for _, accept := range []string{"text/html,*/*", "application/json"} {
+			w := s.get(path, "Accept", accept)
+			header := w.Header()
+			if w.Code != 200 || header.Get("ETag") == "" || header.Get("X-Content-Type-Options") != "nosniff" || header.Get("Vary") != "Accept" {
+				t.Fatalf("%s as %s: %d %v", path, accept, w.Code, header)
+			}
+			policy := header.Get("Content-Security-Policy")
+			if !strings.HasPrefix(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") || !strings.Contains(policy, "frame-ancestors 'none'") {
+				t.Errorf("%s: policy %s", path, policy)
+			}
+			page := accept != "application/json" && !strings.HasPrefix(path, "/v1")
+			if kind := header.Get("Content-Type"); strings.HasPrefix(kind, "text/html") != page {
+				t.Errorf("%s as %s is %s", path, accept, kind)
+			}
+			body := w.Body.String()
+			if strings.Contains(body, "Kim") || strings.Contains(body, "Quorra") || !strings.Contains(body, "B. K.") {
+				t.Errorf("%s as %s shows buyers:\n%s", path, accept, body)
+			}
+		}
+	}
+	if w := s.get("/v1/awards"); !strings.Contains(w.Body.String(), `"p1"`) {
+		t.Errorf("awards: %s", w.Body)
+	}
+}
+
+// A client that has the answer is told that it is still so; after a further cut it is not.
+func TestAnswersAreKept(t *testing.T) {
+	s := open(&books{last: 3})
+	first := s.get("/")
+	tag := first.Header().Get("ETag")
+	for range 10 {
+		if w := s.get("/", "If-None-Match", tag); w.Code != http.StatusNotModified || w.Body.Len() != 0 {
+			t.Fatalf("the same again: %d", w.Code)
+		}
+	}
+	if s.books.loads != 1 || s.books.asked != 1 {
+		t.Errorf("eleven views cost %d loads and %d questions", s.books.loads, s.books.asked)
+	}
+	s.books.last = 4
+	s.now = s.now.Add(time.Second)
+	if w := s.get("/", "If-None-Match", tag); w.Code != 200 || s.books.loads != 2 {
+		t.Errorf("after a cut: %d, %d loads", w.Code, s.books.loads)
+	}
+}
+
+// While the store is away, what was read before is shown; what was not is 503, and comes
+// when the store is back.
+func TestStoreAway(t *testing.T) {
+	s := open(&books{err: errors.New("connection refused")})
+	if w := s.get("/v1/awards"); w.Code != 503 || w.Header().Get("Retry-After") == "" || w.Header().Get("Content-Type") != "application/problem+json" ||
+		strings.Contains(w.Body.String(), "refused") {
+		t.Errorf("before anything is known: %d %s", w.Code, w.Body)
+	}
+	s.books.err, s.books.last = nil, 3
+	s.now = s.now.Add(time.Second)
+	if w := s.get("/"); w.Code != 200 {
+		t.Fatalf("when it is there: %d", w.Code)
+	}
+	s.books.err = errors.New("connection refused")
+	s.now = s.now.Add(time.Hour)
+	if w := s.get("/"); w.Code != 200 {
+		t.Errorf("what was read: %d", w.Code)
+	}
+	if w := s.get("/v1/reports/1"); w.Code != 503 {
+		t.Errorf("what was not: %d", w.Code)
+	}
+}
+
+// Before anything is settled lists are empty and the page says so.
+func TestNothingSettled(t *testing.T) {
+	s := open(&books{})
+	for path, want := range map[string]string{
+		"/v1/awards": `"awards": []`, "/v1/reports": `"reports": []`, "/v1/leaderboards/daily": `"leaderboards": []`, "/": "Nothing is settled yet",
+	} {
+		if w := s.get(path, "Accept", "text/html"); w.Code != 200 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	if w := s.get("/v1/reports/1"); w.Code != 404 {
+		t.Errorf("the report of a cut: %d", w.Code)
+	}
+	if w := s.get("/", "Accept", "application/json"); !strings.Contains(w.Body.String(), `"cut": null`) {
+		t.Errorf("JSON: %s", w.Body)
+	}
+}
+
+// Filters choose awards, and pages follow each other without a gap or a repetition.
+func TestAwards(t *testing.T) {
+	s := open(&books{last: 3})
+	list := func(path string) (subjects []string, next string) {
+		t.Helper()
+		w := s.get(path)
+		var page struct {
+			Awards []struct{ Subject string }
+			Next   *string `json:"next_page_token"`
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || w.Code != 200 || page.Next == nil {
+			t.Fatalf("%s: %d %v %s", path, w.Code, err, w.Body)
+		}
+		for _, a := range page.Awards {
+			subjects = append(subjects, a.Subject)
+		}
+		return subjects, *page.Next
+	}
+	for path, want := range map[string]string{
+		"/v1/awards": "p1 p2 p3 p4 p5", "/v1/awards?state=final": "p1 p3 p5", "/v1/awards?subject=p2": "p2",
+		"/v1/awards?rule=first&state=provisional": "p2 p4", "/v1/awards?rule=other": "",
+	} {
+		if got, next := list(path); strings.Join(got, " ") != want || next != "" {
+			t.Errorf("%s: %v %q", path, got, next)
+		}
+	}
+	var all []string
+	path := "/v1/awards?page_size=2"
+	for range 3 {
+		got, next := list(path)
+		all = append(all, got...)
+		path = "/v1/awards?page_size=2&page_token=" + next
+		if next == "" {
+			break
+		}
+	}
+	if strings.Join(all, " ") != "p1 p2 p3 p4 p5" {
+		t.Errorf("in pages: %v", all)
+	}
+}
+
+// Boards of a rule by window, from the top or around a subject.
+func TestLeaderboards(t *testing.T) {
+	s := open(&books{last: 3})
+	for _, test := range []struct {
+		query string
+		want  string // of each board its lines
+	}{
+		{"?top=2", "p1 p2|p1 p2|p1 p2"},
+		{"?top=2&window=2000-01-02T23:59:59Z", "p1 p2"},
+		{"?top=2&window=2000-02-01T00:00:00Z", ""},
+		{"?top=3&around=p5&window=2000-01-01T00:00:00Z", "p4 p5 p6"},
+		{"?top=3&around=p1&window=2000-01-01T00:00:00Z", "p1 p2 p3"},
+		{"?top=3&around=p9&window=2000-01-01T00:00:00Z", "p7 p8 p9"},
+		{"?around=nobody", ""},
+		{"?top=1&page_size=2", "p1|p1"},
+	} {
+		w := s.get("/v1/leaderboards/daily" + test.query)
+		var page struct {
+			Leaderboards []struct{ Standings []struct{ Subject string } }
+			Next         string `json:"next_page_token"`
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || w.Code != 200 {
+			t.Fatalf("%s: %d %v", test.query, w.Code, err)
+		}
+		var boards []string
+		for _, b := range page.Leaderboards {
+			var lines []string
+			for _, l := range b.Standings {
+				lines = append(lines, l.Subject)
+			}
+			boards = append(boards, strings.Join(lines, " "))
+		}
+		if got := strings.Join(boards, "|"); got != test.want || (page.Next != "") != strings.Contains(test.query, "page_size") {
+			t.Errorf("%s: %s, next %q", test.query, got, page.Next)
+		}
+	}
+}
+
+// Reports come with the newest first, page by page.
+func TestReports(t *testing.T) {
+	s := open(&books{last: 5})
+	var numbers []uint64
+	path := "/v1/reports?page_size=2"
+	for {
+		var page struct {
+			Reports []struct{ Cut struct{ Number uint64 } }
+			Next    string `json:"next_page_token"`
+		}
+		w := s.get(path)
+		if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || w.Code != 200 {
+			t.Fatalf("%s: %d %v", path, w.Code, err)
+		}
+		for _, r := range page.Reports {
+			numbers = append(numbers, r.Cut.Number)
+		}
+		if page.Next == "" {
+			break
+		}
+		path = "/v1/reports?page_size=2&page_token=" + page.Next
+	}
+	if fmt.Sprint(numbers) != "[5 4 3 2 1]" {
+		t.Errorf("the reports are %v", numbers)
+	}
+}
+
+// What cannot be answered is a problem that says why, and repeats nothing that was sent
+// unquoted.
+func TestProblems(t *testing.T) {
+	s := open(&books{last: 3})
+	next := s.get("/v1/awards?page_size=1")
+	var page struct {
+		Next string `json:"next_page_token"`
+	}
+	if err := json.Unmarshal(next.Body.Bytes(), &page); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		method, path string
+		code         int
+	}{
+		{"GET", "/v1/awards?page_size=0", 400},
+		{"GET", "/v1/awards?page_size=many", 400},
+		{"GET", "/v1/awards?page_token=%21", 400},
+		{"GET", "/v1/awards?page_token=bm9uZQ", 400},
+		{"GET", "/v1/awards?rule=x&page_token=" + page.Next, 400},
+		{"GET", "/v1/awards?rule=a&rule=b", 400},
+		{"GET", "/v1/awards?colour=red", 400},
+		{"GET", "/v1/awards?%zz", 400},
+		{"GET", "/v1/awards?state=lost", 400},
+		{"GET", "/v1/leaderboards/daily?window=today", 400},
+		{"GET", "/v1/reports/0", 404},
+		{"GET", "/v1/reports/9", 404},
+		{"GET", "/v1/reports/%3Cb%3E", 404},
+		{"POST", "/v1/awards", 405},
+		{"DELETE", "/", 405},
+	} {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest(test.method, test.path, http.NoBody))
+		var problem struct {
+			Title, Detail string
+			Status        int
+		}
+		err := json.Unmarshal(w.Body.Bytes(), &problem)
+		if err != nil || w.Code != test.code || problem.Status != test.code || problem.Detail == "" || w.Header().Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s %s: %d %s", test.method, test.path, w.Code, w.Body)
+		}
+		if strings.Contains(w.Body.String(), "<b>") {
+			t.Errorf("%s: %s", test.path, w.Body)
+		}
+	}
+}
