@@ -28,8 +28,8 @@ type part struct {
 // NewGroup returns a group without parts.
 func NewGroup(log *slog.Logger) *Group { return &Group{log: log, limit: stopLimit} }
 
-// Add adds a part. Run blocks until its context is done and returns nil then; an error, or
-// a return before that, ends the group.
+// Add adds a part. Run blocks until its context is done and returns nil or the cause then;
+// another error, or a return before that, ends the group.
 func (g *Group) Add(name string, run func(context.Context) error) {
 	g.parts = append(g.parts, part{name, run})
 }
@@ -57,6 +57,7 @@ func (g *Group) Run(ctx context.Context) error {
 	note := func(e ended, asked bool) {
 		gone[e.index] = true
 		switch {
+		case asked && errors.Is(e.err, context.Canceled):
 		case e.err != nil:
 			problems = append(problems, fmt.Errorf("%s: %w", g.parts[e.index].name, e.err))
 		case !asked:
@@ -75,7 +76,7 @@ func (g *Group) Run(ctx context.Context) error {
 		for !gone[i] {
 			select {
 			case e := <-ends:
-				note(e, e.index >= i || ctx.Err() != nil && e.err == nil)
+				note(e, e.index >= i)
 			case <-late.C:
 				gone[i] = true
 				problems = append(problems, fmt.Errorf("%s did not stop within %s", g.parts[i].name, g.limit))

@@ -36,7 +36,7 @@ func TestGroupStopsInOrder(t *testing.T) {
 	boom := errors.New("boom")
 	g.Add("store", o.part("store", nil))
 	g.Add("node", o.part("node", boom))
-	g.Add("http", o.part("http", nil))
+	g.Add("http", o.part("http", context.Canceled))
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	err := g.Run(ctx)

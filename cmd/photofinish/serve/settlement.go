@@ -48,6 +48,8 @@ type Settlement struct {
 	log    *slog.Logger
 	now    func() time.Time
 
+	observe func(seconds float64) // told of every run
+
 	plan   atomic.Pointer[Plan]
 	change chan struct{} // holds a token after Change
 
@@ -61,7 +63,6 @@ type SettlementState struct {
 	Running   time.Time // since when a run goes on; zero: none does
 	Next      time.Time // when the next run begins
 	Success   time.Time // when the last run that succeeded ended; zero: none has yet
-	Seconds   float64   // that the last run took
 	Failures  int       // runs that failed since the last success
 	Failed    int       // runs that failed, of all
 	Err       error     // of the last run; nil: it succeeded
@@ -73,7 +74,7 @@ type SettlementState struct {
 // NewSettlement returns a settlement that begins once opened is closed and makes its
 // settler, again after a change of the rhythm, with newSettler.
 func NewSettlement(plan Plan, opened <-chan struct{}, newSettler func(hour.Config) (Settler, error), log *slog.Logger, now func() time.Time) *Settlement {
-	s := &Settlement{opened: opened, make: newSettler, log: log, now: now, change: make(chan struct{}, 1)}
+	s := &Settlement{opened: opened, make: newSettler, log: log, now: now, observe: func(float64) {}, change: make(chan struct{}, 1)}
 	s.plan.Store(&plan)
 	s.state.Idle = plan.Rules == nil
 	return s
@@ -187,8 +188,9 @@ func (s *Settlement) once(ctx context.Context, settler Settler, set *rules.Rules
 	if ctx.Err() != nil {
 		return // told to stop: the next start goes on from what is recorded
 	}
+	s.observe(end.Sub(began).Seconds())
 	s.set(func(state *SettlementState) {
-		state.Running, state.Seconds, state.Err = time.Time{}, end.Sub(began).Seconds(), err
+		state.Running, state.Err = time.Time{}, err
 		if err != nil {
 			state.Failures++
 			state.Failed++
