@@ -65,7 +65,7 @@ func findLibrary(ctx context.Context, cfg Config, dir string, again bool) (strin
 	platform := runtime.GOOS + "/" + runtime.GOARCH
 	pkg, ok := enginePackages[platform]
 	if !ok {
-		return "", fmt.Errorf("%w: it is not published for %s; give the address of a server by clickhouse.addr", ErrNoEngine, platform)
+		return "", fmt.Errorf("%w: it is not published for %s; give the address of a server by clickhouse.addrs", ErrNoEngine, platform)
 	}
 	l := libraryCache{pkg: pkg, dirs: cacheDirs(dir), progress: cfg.Progress}
 	return l.find(ctx, again)
@@ -170,7 +170,7 @@ func noEngine(pkg enginePackage, dir string, cause error) error {
 	return fmt.Errorf("%w: %w; "+
 		"(1) install npm and reach the network, or fetch it elsewhere by `npm pack %s` and unpack its %s; "+
 		"(2) give the path of a %s by clickhouse.library or PHOTOFINISH_CLICKHOUSE_LIBRARY; "+
-		"(3) give the address of a ClickHouse server by clickhouse.addr (it would be kept in %s)",
+		"(3) give the address of a ClickHouse server by clickhouse.addrs (it would be kept in %s)",
 		ErrNoEngine, cause, pkg.spec(), libraryName, libraryName, dir)
 }
 

@@ -179,7 +179,7 @@ func TestFetchFails(t *testing.T) {
 			if !errors.Is(err, ErrNoEngine) {
 				t.Fatalf("got %v, want ErrNoEngine", err)
 			}
-			for _, want := range []string{c.want, "npm pack @fake/lib@1.2.3", "clickhouse.library", "PHOTOFINISH_CLICKHOUSE_LIBRARY", "clickhouse.addr"} {
+			for _, want := range []string{c.want, "npm pack @fake/lib@1.2.3", "clickhouse.library", "PHOTOFINISH_CLICKHOUSE_LIBRARY", "clickhouse.addrs"} {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("no %q in: %v", want, err)
 				}

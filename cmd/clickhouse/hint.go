@@ -78,7 +78,7 @@ func Hint(err error) string {
 	case errors.Is(err, clickhouse.ErrAcquireConnTimeout):
 		return "all connections to ClickHouse are busy: the server is overloaded"
 	case errors.Is(err, io.EOF), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &network):
-		return "ClickHouse ended or cannot be reached: run it again; if clickhouse.addr names a server of yours, see whether it runs"
+		return "ClickHouse ended or cannot be reached: run it again; if clickhouse.addrs names a server of yours, see whether it runs"
 	default:
 		return ""
 	}

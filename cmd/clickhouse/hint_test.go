@@ -55,7 +55,7 @@ func TestHint(t *testing.T) {
 		{context.DeadlineExceeded, "reached"}, // it is a net.Error too
 		{io.EOF, "reached"},
 		{io.ErrUnexpectedEOF, ""},
-		{refused, "clickhouse.addr"},
+		{refused, "clickhouse.addrs"},
 		{os.ErrDeadlineExceeded, "reached"},
 		{&os.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, ""},
 		{&os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, "free space"},

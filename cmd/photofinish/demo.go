@@ -74,9 +74,9 @@ func (a *app) runDemo(ctx context.Context, o demoOptions) (err error) {
 			return usagef("--out: %w", err)
 		}
 	}
-	if a.clickhouseAddr != "" {
-		fmt.Fprintln(a.stderr, "The demo has a ClickHouse of its own; clickhouse.addr is not used.")
-		a.clickhouseAddr = ""
+	if len(a.clickhouseAddrs) > 0 {
+		fmt.Fprintln(a.stderr, "The demo has a ClickHouse of its own; clickhouse.addrs is not used.")
+		a.clickhouseAddrs = nil
 	}
 	remove, err := a.demoFolder(o.keep)
 	if err != nil {

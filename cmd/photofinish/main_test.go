@@ -1,9 +1,18 @@
 package main
 
 import (
+	"os"
 	"testing"
 
 	"photofinish/cmd/clickhouse/clickhousetest"
 )
 
-func TestMain(m *testing.M) { clickhousetest.Main(m) }
+// asProgram makes the test binary the program, for tests that send it signals.
+const asProgram = "PFTEST_PHOTOFINISH"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	clickhousetest.Main(m)
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"photofinish/cmd/clickhouse"
@@ -17,10 +18,23 @@ import (
 
 // open opens ClickHouse.
 func (a *app) open(ctx context.Context) (*clickhouse.Server, error) {
-	return clickhouse.Open(ctx, clickhouse.Config{
-		Addr: a.clickhouseAddr, User: a.clickhouseUser, Password: a.clickhousePassword, Secure: a.clickhouseSecure,
+	return clickhouse.Open(ctx, a.store(), a.log)
+}
+
+// store says where ClickHouse is.
+func (a *app) store() clickhouse.Config {
+	return clickhouse.Config{
+		Addr: strings.Join(a.clickhouseAddrs, ","), User: a.clickhouseUser, Password: a.clickhousePassword, Secure: a.clickhouseSecure,
 		Database: a.clickhouseDatabase, Dir: a.data, Library: a.clickhouseLibrary, Progress: a.stderr,
-	}, a.log)
+	}
+}
+
+// migrate makes the tables that are not there yet.
+func migrate(ctx context.Context, server *clickhouse.Server) error {
+	if err := ingest.Migrate(ctx, server.Conn()); err != nil {
+		return err
+	}
+	return settle.Migrate(ctx, server.Conn())
 }
 
 // withStore opens ClickHouse, makes sure that the tables are there, and runs work.
@@ -30,10 +44,7 @@ func (a *app) withStore(ctx context.Context, work func(*clickhouse.Server) error
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
-	if err := ingest.Migrate(ctx, server.Conn()); err != nil {
-		return err
-	}
-	if err := settle.Migrate(ctx, server.Conn()); err != nil {
+	if err := migrate(ctx, server); err != nil {
 		return err
 	}
 	return work(server)
@@ -53,7 +64,7 @@ func (a *app) withLog(ctx context.Context, work func(*clickhouse.Server) error) 
 // needData refuses to read a data folder that is not there, which is more often a
 // wrong --data than an empty world.
 func (a *app) needData() error {
-	if a.clickhouseAddr != "" {
+	if len(a.clickhouseAddrs) > 0 {
 		return nil
 	}
 	if _, err := os.Stat(a.data); errors.Is(err, os.ErrNotExist) {

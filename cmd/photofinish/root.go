@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,12 +19,17 @@ type app struct {
 	stderr io.Writer
 	log    *slog.Logger
 
+	args    []string          // the command line, to read the configuration again
+	values  map[string]string // of all options, by key, once they are configured
+	level   *slog.LevelVar
+	options options
+
 	config    string
 	data      string
 	logLevel  string
 	logFormat string
 
-	clickhouseAddr     string
+	clickhouseAddrs    []string
 	clickhouseUser     string
 	clickhousePassword string // never a flag: other users of the machine can read a command line
 	clickhouseSecure   bool
@@ -31,7 +37,8 @@ type app struct {
 	clickhouseLibrary  string
 }
 
-func newRoot(stdout, stderr io.Writer) *cobra.Command {
+// newApp returns an app and its root command.
+func newApp(stdout, stderr io.Writer) (*app, *cobra.Command) {
 	a := &app{stdout: stdout, stderr: stderr}
 	root := &cobra.Command{
 		Use:   "photofinish",
@@ -68,17 +75,19 @@ option has is an error in either.`,
 	f.StringVar(&a.data, "data", "./photofinish-data", "folder of the embedded ClickHouse and the spools")
 	f.StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error")
 	f.StringVar(&a.logFormat, "log-format", "text", "text or json")
-	f.StringVar(&a.clickhouseAddr, "clickhouse.addr", "", "host:port of a ClickHouse server; empty: the embedded one")
+	keyed(f, "log-level", "log.level")
+	keyed(f, "log-format", "log.format")
+	f.StringSliceVar(&a.clickhouseAddrs, "clickhouse.addrs", nil, "host:port of a ClickHouse server, or of several of one cluster; empty: the embedded one")
 	f.StringVar(&a.clickhouseUser, "clickhouse.user", "", "user at that server (its password: PHOTOFINISH_CLICKHOUSE_PASSWORD)")
 	f.BoolVar(&a.clickhouseSecure, "clickhouse.secure", false, "speak TLS to that server")
 	f.StringVar(&a.clickhouseDatabase, "clickhouse.database", "photofinish", "database of all tables")
 	f.StringVar(&a.clickhouseLibrary, "clickhouse.library", "", "a libchdb.so to use instead of fetching one")
-	root.AddCommand(a.demoCommand(), a.importCommand(), a.settleCommand(), a.reportCommand(), a.explainCommand(),
+	root.AddCommand(a.serveCommand(), a.ingestCommand(), a.announceCommand(), a.doctorCommand(), a.demoCommand(), a.importCommand(), a.settleCommand(), a.reportCommand(), a.explainCommand(),
 		a.verifyCommand(), a.nodesCommand(), a.keysCommand(), a.rulesCommand(), a.versionCommand())
 	for _, cmd := range root.Commands() {
 		cmd.DisableFlagsInUseLine = true
 	}
-	return root
+	return a, root
 }
 
 // configure fills the options that the command line leaves out from the
@@ -111,7 +120,7 @@ func (a *app) configure(cmd *cobra.Command) error {
 		if f.Changed || problem != nil || key == "" || !v.IsSet(key) {
 			return
 		}
-		if err := f.Value.Set(v.GetString(key)); err != nil {
+		if err := set(f, v, key); err != nil {
 			problem = usagef("option %s: %w", key, err)
 		}
 		f.Changed = true
@@ -120,16 +129,55 @@ func (a *app) configure(cmd *cobra.Command) error {
 	if problem != nil {
 		return problem
 	}
+	a.values = map[string]string{}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if key := keyOf(cmd, f); key != "" {
+			a.values[key] = f.Value.String()
+		}
+	})
 	return a.openLog()
 }
 
 const passwordKey = "clickhouse.password"
 
-// keyOf returns the configuration key of a flag: its name, after the command's
-// where the flag is not global. Help has none.
+// set gives a flag the value that a file or the environment has for its key.
+func set(f *pflag.Flag, v *viper.Viper, key string) error {
+	if _, list := v.Get(key).([]any); !list {
+		return f.Value.Set(v.GetString(key))
+	}
+	into, ok := f.Value.(pflag.SliceValue)
+	if !ok {
+		return fmt.Errorf("%v is a list, want one value", v.Get(key))
+	}
+	return into.Replace(v.GetStringSlice(key))
+}
+
+// keyAnnotation is the configuration key of a flag that is not named for it.
+const keyAnnotation = "photofinish_key"
+
+// keyed says that a flag's configuration key is not its name.
+func keyed(f *pflag.FlagSet, name, key string) {
+	f.Lookup(name).Annotations = map[string][]string{keyAnnotation: {key}}
+}
+
+// alsoBy lets flags be given by other names, their keys: from key to name.
+func alsoBy(f *pflag.FlagSet, names map[string]string) {
+	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		return pflag.NormalizedName(cmp.Or(names[name], name))
+	})
+}
+
+// keyOf returns the configuration key of a flag: its own, else its name, after the command's
+// where the flag is not global and has no dot. Help has none.
 func keyOf(cmd *cobra.Command, f *pflag.Flag) string {
 	if f.Name == "help" || f.Name == "config" {
 		return ""
+	}
+	if key := f.Annotations[keyAnnotation]; len(key) == 1 {
+		return key[0]
+	}
+	if strings.Contains(f.Name, ".") {
+		return f.Name
 	}
 	if cmd.Root().PersistentFlags().Lookup(f.Name) != nil {
 		return f.Name
@@ -143,7 +191,9 @@ func (a *app) openLog() error {
 	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
 		return usagef("--log-level is %q: give debug, info, warn or error", a.logLevel)
 	}
-	options := &slog.HandlerOptions{Level: level}
+	a.level = &slog.LevelVar{}
+	a.level.Set(level)
+	options := &slog.HandlerOptions{Level: a.level}
 	switch a.logFormat {
 	case "text":
 		a.log = slog.New(slog.NewTextHandler(a.stderr, options))

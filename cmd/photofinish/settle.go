@@ -18,13 +18,14 @@ import (
 )
 
 type settleOptions struct {
-	rules, at, through string
-	period             time.Duration
-	dryRun, json       bool
+	*options
+
+	at, through        string
+	dryRun, json, loop bool
 }
 
 func (a *app) settleCommand() *cobra.Command {
-	var o settleOptions
+	o := settleOptions{options: &a.options}
 	cmd := &cobra.Command{
 		Use:   "settle --rules FILE [flags]",
 		Short: "Settle every cut that is due",
@@ -35,19 +36,35 @@ was; several runs at once come to the same ledger.
 
 An hour is due two minutes after its end, whoever has not reported yet: who lags is named in the
 cut, and what it may still change is held. --at settles as the run of that time would; --through
-settles up to a time, which may lie inside an hour, and waits for nobody.`,
+settles up to a time, which may lie inside an hour, and waits for nobody.
+
+With --loop it stays, and settles by settle.schedule as serve does: that part of serve alone.
+Any number may run; they come to the same ledger, so a second one is a standby.`,
 		Example: `  photofinish settle --rules configs/counter-strike.yaml --through 2014-02-21T00:00:00Z
-  photofinish settle --rules rules.yaml --at 2026-11-21T08:02:00Z --json`,
+  photofinish settle --rules rules.yaml --at 2026-11-21T08:02:00Z --json
+  photofinish settle --rules rules.yaml --loop`,
 		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runSettle(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !o.loop {
+				return a.runSettle(cmd.Context(), o)
+			}
+			if o.at != "" || o.through != "" || o.dryRun || o.json {
+				return usagef("--loop settles by the schedule: give it without --at, --through, --dry-run and --json")
+			}
+			return a.run(cmd.Context(), roles{settle: true})
+		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.rules, "rules", "", "the rules file")
+	o.settleFlags(f)
+	o.silenceFlag(f)
+	o.adminFlags(f)
 	f.StringVar(&o.at, "at", "", "settle as the run of this time would (RFC 3339); default: now")
 	f.StringVar(&o.through, "through", "", "settle up to this time (RFC 3339), taking the log as complete")
-	f.DurationVar(&o.period, "period", time.Hour, "the time that one cut closes")
+	durationVar(f, &o.period, "period", time.Hour, "the time that one cut closes, from 10s on")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be decided and write nothing")
 	f.BoolVar(&o.json, "json", false, "print the report of this run as JSON, with what it cost")
+	f.BoolVar(&o.loop, "loop", false, "stay, and settle by the schedule")
+	alsoBy(f, map[string]string{"settle.rules": "rules", "settle.period": "period", "log.level": "log-level", "log.format": "log-format"})
 	return cmd
 }
 
@@ -82,6 +99,10 @@ func (a *app) runSettle(ctx context.Context, o settleOptions) error {
 	if err != nil {
 		return err
 	}
+	rhythm, err := o.hour()
+	if err != nil {
+		return err
+	}
 	if err := a.needData(); err != nil {
 		return err
 	}
@@ -90,12 +111,12 @@ func (a *app) runSettle(ctx context.Context, o settleOptions) error {
 	}
 	return a.withLog(ctx, func(server *clickhouse.Server) error {
 		if o.dryRun {
-			return a.trial(ctx, server, set, settle.Config{Hour: hour.Config{Period: o.period}}, now, true, o.json)
+			return a.trial(ctx, server, set, settle.Config{Hour: rhythm}, now, true, o.json)
 		}
 		line, began := a.progress(), time.Now()
 		conn := cost.Wrap(server.Conn())
 		s, err := settle.New(conn, a.log, settle.Config{
-			Hour:  hour.Config{Period: o.period},
+			Hour:  rhythm,
 			Store: server,
 			Each:  func(cut rules.Cut, _ []rules.Entry) { line.show("settled cut %d, through %s", cut.Number, cut.Through) },
 		})

@@ -6,7 +6,7 @@
 //	func TestMain(m *testing.M) { clickhousetest.Main(m) }
 //
 // The engine is fetched once into the user's cache, as for the program itself;
-// PHOTOFINISH_CLICKHOUSE_LIBRARY names another. With PHOTOFINISH_CLICKHOUSE_ADDR
+// PHOTOFINISH_CLICKHOUSE_LIBRARY names another. With PHOTOFINISH_CLICKHOUSE_ADDRS
 // (and _USER, _PASSWORD) the tests use that server instead. Where there is no
 // ClickHouse the tests fail; they never skip.
 package clickhousetest
@@ -57,7 +57,7 @@ func Main(m *testing.M) {
 // config is where ClickHouse is for tests.
 func config(dir string) clickhouse.Config {
 	return clickhouse.Config{
-		Addr:     os.Getenv("PHOTOFINISH_CLICKHOUSE_ADDR"),
+		Addr:     os.Getenv("PHOTOFINISH_CLICKHOUSE_ADDRS"),
 		User:     os.Getenv("PHOTOFINISH_CLICKHOUSE_USER"),
 		Password: os.Getenv("PHOTOFINISH_CLICKHOUSE_PASSWORD"),
 		Library:  os.Getenv("PHOTOFINISH_CLICKHOUSE_LIBRARY"),

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"photofinish/cmd/clickhouse/clickhousetest"
+)
+
+// doctor finds what is wrong, says how to mend it, and finds nothing wrong with a folder
+// that is in order.
+func TestDoctor(t *testing.T) {
+	type diagnosis struct {
+		OK     bool
+		Checks []check
+	}
+	examine := func(code int, args ...string) diagnosis {
+		t.Helper()
+		free := []string{"doctor", "--json", "--serve.admin_listen", "127.0.0.1:0"}
+		out, problems, got := photofinish(t, append(free, args...)...)
+		var d diagnosis
+		if err := json.Unmarshal([]byte(out), &d); err != nil || got != code || problems != "" {
+			t.Fatalf("doctor %v: exit code %d, %v, %s%s", args, got, err, out, problems)
+		}
+		return d
+	}
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	d := examine(exitDone, "--data", data, "--listen", "127.0.0.1:0", "--rules", "../../configs/rabbits.yaml")
+	var names []string
+	for _, c := range d.Checks {
+		names = append(names, c.Name)
+	}
+	if got := strings.Join(names, ", "); !d.OK || got != "configuration, public port, admin port, disk, clickhouse, clock, schema" {
+		t.Errorf("in order: %s: %+v", got, d)
+	}
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	server := clickhousetest.Start(t, data)
+	if err := migrate(t.Context(), server); err != nil {
+		t.Fatal(err)
+	}
+	if d := examine(exitDone, "--data", data, "--listen", "127.0.0.1:0"); !strings.Contains(d.Checks[6].Detail, "columns of this version") {
+		t.Errorf("with tables: %+v", d)
+	}
+	if err := server.Conn().Exec(t.Context(), "DROP TABLE retirements SYNC"); err != nil {
+		t.Fatal(err)
+	}
+	d = examine(exitFailed, "--data", data, "--listen", taken.Addr().String(), "--rules", "nowhere.yaml", "--ingest.node_clock_err", "1ns")
+	for i, want := range map[int]string{0: "nowhere.yaml", 1: "is taken", 6: "retirements."} {
+		if c := d.Checks[i]; c.OK || c.Mend == "" || !strings.Contains(c.Detail, want) {
+			t.Errorf("check %d: %+v, want %s", i, c, want)
+		}
+	}
+	for _, i := range []int{2, 3, 4} {
+		if !d.Checks[i].OK {
+			t.Errorf("check %d: %+v", i, d.Checks[i])
+		}
+	}
+
+	addr := taken.Addr().String()
+	taken.Close()
+	d = examine(exitFailed, "--data", data, "--listen", "127.0.0.1:0", "--clickhouse.addrs", addr)
+	if c := d.Checks[4]; c.OK || c.Mend == "" || d.Checks[5].OK || d.Checks[6].OK {
+		t.Errorf("without ClickHouse: %+v", d)
+	}
+	out, _, code := photofinish(t, "doctor", "--data", filepath.Join(dir, "doctor_test.go", "x"), "--listen", "127.0.0.1:0", "--serve.admin_listen", "127.0.0.1:0", "--clickhouse.addrs", addr)
+	if code != exitFailed || !strings.Contains(out, "WRONG  clickhouse") || !strings.Contains(out, "ok     public port") {
+		t.Errorf("as text: %d\n%s", code, out)
+	}
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"io"
+	"maps"
+	"slices"
+)
+
+// reloadable are the keys that a running process takes over.
+var reloadable = []string{
+	"settle.rules", "settle.schedule", "settle.period", "settle.delay", "settle.excuse", "settle.trust", "log.level",
+}
+
+// reload reads the configuration and the rules again and goes on by them. All of it is
+// checked first; if anything is wrong, or would need another start, that is said, and what
+// is wrong changes nothing.
+func (p *process) reload(ctx context.Context) {
+	fresh, changed, err := p.reread() //nolint:contextcheck // no command is run
+	if err != nil {
+		p.log.ErrorContext(ctx, "configuration not reloaded: the old one stays", "err", err)
+		return
+	}
+	if p.settlement != nil {
+		plan, err := fresh.options.plan()
+		if err != nil {
+			p.log.ErrorContext(ctx, "configuration not reloaded: the old one stays", "err", err)
+			return
+		}
+		p.settlement.Change(plan)
+	}
+	p.level.Set(fresh.level.Level())
+	later := slices.DeleteFunc(slices.Clone(changed), func(key string) bool { return slices.Contains(reloadable, key) })
+	if len(later) > 0 {
+		p.log.WarnContext(ctx, "some changes need a restart", "keys", later)
+	}
+	p.log.InfoContext(ctx, "configuration reloaded", "changed", changed)
+}
+
+// reread reads the command line, the environment and the file as at the start. It returns
+// the keys whose values are not those of the start, sorted.
+func (p *process) reread() (fresh *app, changed []string, err error) {
+	fresh, root := newApp(io.Discard, p.stderr)
+	fresh.args = p.args
+	cmd, rest, err := root.Find(p.args)
+	if err == nil {
+		err = cmd.ParseFlags(rest)
+	}
+	if err == nil {
+		err = fresh.configure(cmd)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, key := range slices.Sorted(maps.Keys(fresh.values)) {
+		if fresh.values[key] != p.values[key] {
+			changed = append(changed, key)
+		}
+	}
+	return fresh, changed, nil
+}

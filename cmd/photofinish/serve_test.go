@@ -1,0 +1,382 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program is photofinish as a process of its own.
+type program struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	public string // where it listens; "": it does not
+	admin  string
+
+	mu    sync.Mutex
+	said  strings.Builder
+	lines chan struct{} // tells of a further line; closed at its end
+}
+
+var listens = regexp.MustCompile(`listens (?:on (\S+), )?for operators on (\S+)`)
+
+// start starts a role and returns once it listens.
+func start(t *testing.T, args ...string) *program {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &program{t: t, cmd: exec.Command(self, append(args, "--log-level", "info", "--serve.admin_listen", "127.0.0.1:0")...), lines: make(chan struct{}, 1)}
+	p.cmd.Env = append(os.Environ(), asProgram+"=1")
+	out, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill() // it has ended where the test has not failed
+		_ = p.cmd.Wait()
+		if t.Failed() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			t.Logf("%s says:\n%s", args[0], p.said.String())
+		}
+	})
+	go func() {
+		defer close(p.lines)
+		scanner := bufio.NewScanner(out)
+		for scanner.Scan() {
+			p.mu.Lock()
+			p.said.WriteString(scanner.Text() + "\n")
+			p.mu.Unlock()
+			select {
+			case p.lines <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	addresses := listens.FindStringSubmatch(p.says(listens))
+	p.public, p.admin = addresses[1], addresses[2]
+	return p
+}
+
+// says waits until the program has said something that matches, and returns it.
+func (p *program) says(want *regexp.Regexp) string {
+	p.t.Helper()
+	limit := time.After(time.Minute)
+	for {
+		p.mu.Lock()
+		found := want.FindString(p.said.String())
+		p.mu.Unlock()
+		if found != "" {
+			return found
+		}
+		select {
+		case _, ok := <-p.lines:
+			if !ok {
+				p.t.Fatalf("it ended and did not say %s", want)
+			}
+		case <-limit:
+			p.t.Fatalf("it did not say %s", want)
+		}
+	}
+}
+
+// get reads a path.
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	answer, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(body)
+}
+
+// eventually asks until the answer is right: what another process does has no signal.
+func eventually(t *testing.T, what string, right func() bool) {
+	t.Helper()
+	limit := time.Now().Add(time.Minute)
+	for !right() {
+		if time.Now().After(limit) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// stop sends SIGTERM and wants the exit code 0.
+func (p *program) stop() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	for range p.lines { // until it has said all
+	}
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Errorf("after SIGTERM: %v", err)
+	}
+}
+
+// push sends events with a key, until the node knows it.
+func (p *program) push(key, events string) {
+	p.t.Helper()
+	eventually(p.t, "the events are taken in", func() bool {
+		r, err := http.NewRequest(http.MethodPost, p.public+"/v1/events", strings.NewReader(events))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/x-ndjson")
+		r.Header.Set("Authorization", "Bearer "+key)
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		body, _ := io.ReadAll(answer.Body)
+		if answer.StatusCode != http.StatusOK {
+			return false
+		}
+		if !strings.Contains(string(body), `"rejected":[]`) {
+			p.t.Fatalf("the answer is %s", body)
+		}
+		return true
+	})
+}
+
+// kills returns events of a player, a second apart, of which the last happened then.
+func kills(player string, n int, last time.Time) string {
+	var b strings.Builder
+	for i := range n {
+		at := last.Add(time.Duration(i-n+1) * time.Second).UTC().Format(time.RFC3339Nano)
+		fmt.Fprintf(&b, `{"id":"%s-%d","type":"kill","at":"%s","player":"%s","target":"rabbit"}`+"\n", player, i, at, player)
+	}
+	return b.String()
+}
+
+const twoRules = `version: 1
+rules:
+  - {id: first-three, kind: world_first, when: {type: kill}, threshold: 3, hold: 0s, prize: {item: carrot}}
+  - {id: three, kind: achievement, when: {type: kill}, threshold: 3}
+`
+
+// The life of a studio's one process: it takes events in by HTTP and decides them by itself;
+// is asked, reloaded and stopped; takes events in while ClickHouse is down; and after the
+// next start decides those too.
+func TestServe(t *testing.T) {
+	dir := t.TempDir()
+	data, rulesFile := filepath.Join(dir, "data"), filepath.Join(dir, "rules.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(rulesFile, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(twoRules)
+	args := []string{
+		"serve", "--data", data, "--settle.rules", rulesFile, "--listen", "127.0.0.1:0",
+		"--settle.schedule", "@every 1s", "--settle.period", "10s", "--settle.delay", "0s",
+	}
+	p := start(t, args...)
+	var key struct{ Key string }
+	if err := json.Unmarshal([]byte(must(t, "keys", "create", "--data", data, "--server", "eu-1", "--region", "eu", "--json")), &key); err != nil {
+		t.Fatal(err)
+	}
+	past := time.Now().Truncate(10 * time.Second).Add(-time.Second) // of a period that is over
+	p.push(key.Key, kills("ana", 3, past)+kills("bo", 2, past))
+	awards := func(p *program) string {
+		_, body := get(t, p.public+"/v1/awards?subject=ana")
+		return body
+	}
+	eventually(t, "both awards are there", func() bool { return strings.Count(awards(p), `"subject": "ana"`) == 2 })
+	if body := awards(p); !strings.Contains(body, `"prize": "carrot"`) || strings.Contains(body, `"bo"`) {
+		t.Errorf("the awards are %s", body)
+	}
+	for path, want := range map[string]string{
+		p.public + "/": "ana", p.public + "/v1/reports/1": `"rule": "first-three"`, p.public + "/openapi.json": `"openapi"`,
+		p.public + "/readyz": `"ready":true`, p.public + "/healthz": `{"name":"settle","status":"ok"}`, p.admin + "/healthz": "last run ended at",
+		p.admin + "/metrics": `photofinish_ingest_events_total{result="accepted"} 5`,
+	} {
+		if code, body := get(t, path); code != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d, without %s: %s", path, code, want, body)
+		}
+	}
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/nowhere"} {
+		if code, _ := get(t, p.public+path); code != 404 {
+			t.Errorf("in public, %s: %d", path, code)
+		}
+	}
+
+	write("version: 1\nrules: [{id: broken}]\n")
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	p.says(regexp.MustCompile(`configuration not reloaded: the old one stays.*broken`))
+	write(twoRules + "  - {id: two, kind: achievement, when: {type: kill}, threshold: 2}\n")
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	p.says(regexp.MustCompile(`msg="configuration reloaded"`))
+	p.stop()
+
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := nobody.Addr().String()
+	nobody.Close()
+	p = start(t, append(args, "--clickhouse.addrs", addr)...)
+	p.push(key.Key, kills("cy", 3, past))
+	if code, body := get(t, p.public+"/readyz"); code != 200 {
+		t.Errorf("without ClickHouse, ready: %d %s", code, body)
+	}
+	eventually(t, "ClickHouse is told to be away", func() bool {
+		_, body := get(t, p.public+"/healthz")
+		return strings.Contains(body, `{"name":"clickhouse","status":"failing"}`)
+	})
+	if code, _ := get(t, p.public+"/v1/awards"); code != 503 {
+		t.Errorf("without ClickHouse, awards: %d", code)
+	}
+	p.stop()
+
+	p = start(t, args...)
+	eventually(t, "the new rule is decided for all three", func() bool {
+		_, body := get(t, p.public+"/v1/awards?rule=two")
+		return strings.Count(body, `"subject"`) >= 3
+	})
+	p.stop()
+	if out := must(t, "verify", "--data", data); !strings.Contains(out, "no difference") {
+		t.Errorf("verify says %s", out)
+	}
+}
+
+// What is wrong with the configuration is said before anything is begun.
+func TestServeRefuses(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	dir := t.TempDir()
+	none := []string{"--listen", "127.0.0.1:0", "--serve.admin_listen", "127.0.0.1:0"}
+	for _, test := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"port taken", []string{"serve", "--serve.admin_listen", "127.0.0.1:0", "--listen", taken.Addr().String()}, exitFailed, "is taken"},
+		{"operators' port taken", []string{"serve", "--listen", "127.0.0.1:0", "--serve.admin_listen", taken.Addr().String()}, exitFailed, "--serve.admin_listen"},
+		{"missing rules", append([]string{"serve", "--rules", "nowhere.yaml"}, none...), exitUsage, "nowhere.yaml"},
+		{"schedule", append([]string{"serve", "--settle.schedule", "hourly"}, none...), exitUsage, `settle.schedule: the schedule "hourly"`},
+		{"period", append([]string{"serve", "--settle.period", "9s"}, none...), exitUsage, "period of 9s"},
+		{"no silence", append([]string{"ingest", "--ingest.silent_after", "0s"}, none...), exitUsage, "ingest.silent_after is 0s"},
+		{"duration", append([]string{"serve", "--settle.delay", "soon"}, none...), exitUsage, "soon"},
+		{"size", append([]string{"ingest", "--ingest.max_body", "lots"}, none...), exitUsage, "lots"},
+		{"body too large", append([]string{"ingest", "--ingest.max_body", "3GiB"}, none...), exitUsage, "body"},
+		{"node", append([]string{"ingest", "--serve.node", "../x"}, none...), exitUsage, "../x"},
+		{"loop at", []string{"settle", "--loop", "--at", "2026-11-21T08:02:00Z"}, exitUsage, "--loop"},
+		{"rules of announce", []string{"announce", "--rules", "x.yaml"}, exitUsage, "unknown flag: --rules"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			data := filepath.Join(dir, strings.ReplaceAll(test.name, " ", "-"))
+			_, problems, code := photofinish(t, append(test.args, "--data", data)...)
+			if code != test.code || !strings.Contains(problems, test.want) || strings.Count(problems, "\n") != 1 {
+				t.Errorf("exit code %d, want %d and one line with %q; it says %q", code, test.code, test.want, problems)
+			}
+		})
+	}
+}
+
+// An option of serve is a flag, a variable and a key of the file, also by its short form.
+func TestServeConfiguration(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	text := `
+serve: {listen: from-file}
+settle: {period: 2h, delay: 30s}
+ingest: {spool_retention: 3d, max_body: 1MiB, rate: 7.5}
+log: {level: debug}
+clickhouse: {addrs: [a:9000, b:9000]}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PHOTOFINISH_SETTLE_DELAY", "40s")
+	read := func(args ...string) *app {
+		t.Helper()
+		var out bytes.Buffer
+		a, root := newApp(&out, &out)
+		cmd, rest, err := root.Find(append([]string{"serve", "--config", file}, args...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.ParseFlags(rest); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.configure(cmd); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	a := read()
+	o := a.options
+	if o.listen != "from-file" || o.period != 2*time.Hour || o.delay != 40*time.Second || o.retention != 72*time.Hour ||
+		o.maxBody != 1<<20 || o.rate != 7.5 || a.logLevel != "debug" || strings.Join(a.clickhouseAddrs, " ") != "a:9000 b:9000" {
+		t.Errorf("the options are %+v, log level %s, addresses %v", o, a.logLevel, a.clickhouseAddrs)
+	}
+	for _, args := range [][]string{
+		{"--listen", "x", "--rules", "y", "--log-level", "info"}, {"--serve.listen", "x", "--settle.rules", "y", "--log.level", "info"},
+	} {
+		a := read(args...)
+		if a.options.listen != "x" || a.options.rules != "y" || a.logLevel != "info" {
+			t.Errorf("%v: the options are %+v, log level %s", args, a.options, a.logLevel)
+		}
+	}
+}
+
+// Durations and sizes are written as they are read.
+func TestUnits(t *testing.T) {
+	for text, want := range map[string]string{"7d": "7d", "168h": "7d", "24h": "24h", "90s": "1m30s", "15m": "15m", "1h30m": "1h30m", "50ms": "50ms", "0s": "0s"} {
+		var d durationValue
+		if err := d.Set(text); err != nil || d.String() != want {
+			t.Errorf("%s: %s, %v; want %s", text, d.String(), err, want)
+		}
+	}
+	for text, want := range map[string]string{"8388608": "8MiB", "8MiB": "8MiB", "1000": "1000", "20GiB": "20GiB", "0": "0"} {
+		var s sizeValue
+		if err := s.Set(text); err != nil || s.String() != want {
+			t.Errorf("%s: %s, %v; want %s", text, s.String(), err, want)
+		}
+	}
+	for _, wrong := range []string{"", "d", "-1d", "1.5d", "-2s", "99999999d"} {
+		var d durationValue
+		if d.Set(wrong) == nil {
+			t.Errorf("the duration %q is taken", wrong)
+		}
+	}
+	for _, wrong := range []string{"", "MiB", "-1", "8MB", "9999999999999999999", "9000000TiB"} {
+		var s sizeValue
+		if s.Set(wrong) == nil {
+			t.Errorf("the size %q is taken", wrong)
+		}
+	}
+}
