@@ -42,8 +42,8 @@ type Config struct {
 	Retention time.Duration
 	// SegmentBytes is the size of a spool segment: spool.DefaultSegmentBytes.
 	SegmentBytes int64
-	// Quota is how many bytes the spool may take on its disk: 0 is no limit but the
-	// disk's. It should be that of several segments.
+	// Quota is how many bytes the spool may take, not less than four segments; then
+	// events are refused until others were forwarded and removed. 0: what the disk has.
 	Quota int64
 	// BatchRows is how many events one step of Forward sends, up to 1,000,000:
 	// DefaultBatchRows.
@@ -93,8 +93,8 @@ func (c Config) complete() (Config, error) {
 	switch {
 	case c.SegmentBytes < 0:
 		return c, fmt.Errorf("node %s: SegmentBytes is %d, which is negative", c.Node, c.SegmentBytes)
-	case c.Quota < 0:
-		return c, fmt.Errorf("node %s: Quota is %d, which is negative", c.Node, c.Quota)
+	case c.Quota != 0 && c.Quota < 4*c.SegmentBytes:
+		return c, fmt.Errorf("node %s: a spool of %d bytes is less than four segments of %d", c.Node, c.Quota, c.SegmentBytes)
 	case c.BatchRows < 1 || c.BatchRows > maxBatchRows:
 		return c, fmt.Errorf("node %s: BatchRows is %d, not from 1 to %d", c.Node, c.BatchRows, maxBatchRows)
 	case c.Recent < 0:

@@ -24,7 +24,7 @@ type options struct {
 	silentAfter               time.Duration
 	nodeClockErr, clockErr    time.Duration
 	retention                 time.Duration
-	maxBody                   int64
+	maxBody, quota            int64
 	rate                      float64
 }
 
@@ -46,6 +46,7 @@ func (o *options) ingestFlags(f *pflag.FlagSet) {
 	durationVar(f, &o.nodeClockErr, "ingest.node_clock_err", ingest.DefaultNodeClockErr, "how far off this machine's clock may be")
 	durationVar(f, &o.clockErr, "ingest.clock_err", ingest.DefaultClockErr, "how far off the clock of a server may be that sends no exchange of clocks")
 	durationVar(f, &o.retention, "ingest.spool_retention", ingest.DefaultRetention, "how long events stay in the spool once they are in the log")
+	sizeVar(f, &o.quota, "ingest.spool_quota", 0, "how large the spool may become, at least 256MiB; then events are refused; 0: what the disk has")
 	sizeVar(f, &o.maxBody, "ingest.max_body", httpapi.DefaultMaxBody, "largest body of a request, unpacked")
 	f.Float64Var(&o.rate, "ingest.rate", httpapi.DefaultRate, "requests a second of one key")
 }
@@ -114,6 +115,7 @@ func (o *options) ingestConfig(spools string) (ingest.Config, error) {
 	}
 	return ingest.Config{
 		Node: o.node, Dir: spools, SilentAfter: o.silentAfter, ClockErr: o.clockErr, NodeClockErr: o.nodeClockErr, Retention: o.retention,
+		Quota: o.quota,
 	}, nil
 }
 
