@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"time"
@@ -79,6 +80,14 @@ func untilSoon(now time.Time, ahead time.Duration) period {
 		p.to, p.why = to, fmt.Sprintf("more than %s in the future", ahead)
 	}
 	return p
+}
+
+// CheckEvent returns why no node would take an event, whatever its key and its clock, as a
+// *FieldError, or nil. A Count of 0 is 1.
+func CheckEvent(e *rules.Event) error {
+	c := *e
+	c.Server, c.Region, c.Count = "any", "any", cmp.Or(c.Count, 1)
+	return check(&c, c.At, anyInstant())
 }
 
 // check returns why an event cannot enter the log, as a *FieldError, or nil. The
