@@ -1,40 +1,62 @@
 #!/bin/sh
-# Pushes a file of events to a node with nothing but curl and gzip, for a game server
-# that has no library yet, or by hand:
+# Push one event with curl, to the sidecar (`photofinish forward`) or to a node:
 #
-#	PHOTOFINISH_KEY=pf_… configs/push.sh http://127.0.0.1:8080 events.ndjson
+#   configs/push.sh '{"type":"kill","player":"ana","target":"rabbit"}'
+#   PF_URL=https://eu.example.net PF_KEY_FILE=eu-1.key configs/push.sh '{"type":"heartbeat"}'
 #
-# The file has one event a line, as /openapi.json of the node describes. Its lines go in
-# parts of 5,000. A part is sent again, with the same ids, until the node has it on disk
-# or refuses it for good; so the file may be pushed twice, and after any failure. The key
-# is read from the environment and handed to curl in a file: other users of the machine
-# see command lines.
+# The event gets an id and an instant unless it has them, and the same bytes are sent again
+# until they are answered for, so it counts once. Exit status 0: it is on disk. 1: it was
+# refused, and the answer says why. 2: wrong usage. 3: nobody answered for it within
+# PF_TRIES tries (default 10); run the line that is printed to try again.
 set -eu
 
-url=${1:?usage: push.sh URL FILE}/v1/events
-file=${2:?usage: push.sh URL FILE}
-: "${PHOTOFINISH_KEY:?set PHOTOFINISH_KEY to the key of the server}"
+event=${1:-}
+case $event in
+  '{'*'}') ;;
+  *) echo "usage: push.sh '{\"type\":\"kill\",\"player\":\"ana\",\"target\":\"rabbit\"}'" >&2; exit 2 ;;
+esac
+url=${PF_URL:-http://127.0.0.1:8090}
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-(umask 077 && printf 'header = "Authorization: Bearer %s"\n' "$PHOTOFINISH_KEY" >"$work/key")
-split -l 5000 "$file" "$work/part."
+rest=${event#?}
+case $event in
+  *'"id":'*) ;;
+  *) rest="\"id\":\"$(date -u +%s)-$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')\",$rest" ;;
+esac
+case $event in
+  *'"at":'*) ;;
+  *)
+    # Where date knows no nanoseconds, the event is taken for one of the whole second.
+    now=$(date -u +%Y-%m-%dT%H:%M:%S.%N)
+    case ${now#*.} in *[!0-9]* | '') now=${now%%.*} ;; esac
+    rest="\"at\":\"${now}Z\",$rest" ;;
+esac
+event="{$rest"
 
-for part in "$work"/part.*; do
-	[ -e "$part" ] || break # the file is empty
-	gzip "$part"
-	wait=1
-	while :; do
-		status=$(curl --silent --show-error --config "$work/key" --max-time 60 \
-			--header 'Content-Type: application/x-ndjson' --header 'Content-Encoding: gzip' \
-			--data-binary "@$part.gz" --output "$work/answer" --write-out '%{http_code}' "$url") || status=000
-		case $status in
-		200) cat "$work/answer"; break ;;
-		000 | 408 | 429 | 5??) # it does not answer, or not now: again, with the same ids
-			echo "push.sh: $status, again in $wait s" >&2
-			sleep "$wait"
-			wait=$((wait * 2 > 60 ? 60 : wait * 2)) ;;
-		*) cat "$work/answer" >&2; echo >&2; exit 1 ;;
-		esac
-	done
+# The key goes through a file that curl reads, not through its arguments, which everybody
+# on the machine can read.
+header() {
+  if [ -n "${PF_KEY_FILE:-}" ]; then
+    printf 'Authorization: Bearer %s\n' "$(cat "$PF_KEY_FILE")"
+  fi
+}
+
+try=0
+while [ "$try" -lt "${PF_TRIES:-10}" ]; do
+  try=$((try + 1))
+  answer=$(header | curl -sS -m 30 -H @- -H 'Content-Type: application/x-ndjson' --data-binary "$event" \
+    -w '\n%{http_code}' "$url/v1/events") || answer="
+000"
+  status=${answer##*
+}
+  answer=${answer%
+*}
+  case $status in
+    200)
+      echo "$answer"
+      case $answer in *'"rejected":[]'*) exit 0 ;; *) exit 1 ;; esac ;;
+    000 | 408 | 429 | 5??) [ "$try" -ge "${PF_TRIES:-10}" ] || sleep "$try" ;;
+    *) echo "$answer" >&2; exit 1 ;;
+  esac
 done
+echo "nobody has answered for it; try again: push.sh '$event'" >&2
+exit 3

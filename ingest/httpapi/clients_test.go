@@ -164,8 +164,8 @@ func TestPushScript(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(t.Context(), "../../configs/push.sh", s.URL, path)
-		cmd.Env = append(os.Environ(), "PHOTOFINISH_KEY="+key)
+		cmd := exec.CommandContext(t.Context(), "../../configs/push-file.sh", s.URL, path)
+		cmd.Env = append(os.Environ(), "PF_KEY="+key)
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
