@@ -24,8 +24,10 @@ const (
 	// MaxPriceMinor keeps the sum of a billion purchases within an int64.
 	MaxPriceMinor = 1_000_000_000
 
-	currencyLetters = 3
-	quotedBytes     = 40 // of a refused value, in the error that names it
+	minCurrencyLetters = 3  // as ISO 4217 has
+	maxCurrencyLetters = 12 // of a game's own, such as VAPOR
+
+	quotedBytes = 40 // of a refused value, in the error that names it
 )
 
 // FieldError says which field of an event is refused, and why.
@@ -212,12 +214,12 @@ func checkPrice(m rules.Money) error {
 	if m.Amount < 0 || m.Amount > MaxPriceMinor {
 		return &FieldError{"price.amount", strconv.FormatInt(m.Amount, 10), "is not from 0 to " + strconv.Itoa(MaxPriceMinor)}
 	}
-	ok := len(m.Currency) == currencyLetters
+	ok := minCurrencyLetters <= len(m.Currency) && len(m.Currency) <= maxCurrencyLetters
 	for i := range len(m.Currency) {
 		ok = ok && 'A' <= m.Currency[i] && m.Currency[i] <= 'Z'
 	}
 	if !ok {
-		return &FieldError{"price.currency", m.Currency, "is not three capital letters such as USD"}
+		return &FieldError{"price.currency", m.Currency, "is not 3 to 12 capital letters such as USD"}
 	}
 	return nil
 }
