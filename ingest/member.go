@@ -139,8 +139,12 @@ func (rd *reading) take(m *member, line int, e *rules.Event, openNs int64, kind 
 	case refused != nil:
 		reason := "is not an event"
 		var f *FieldError
-		if errors.As(refused, &f) {
+		var l lineError
+		switch {
+		case errors.As(refused, &f):
 			reason = f.Kind()
+		case errors.As(refused, &l):
+			reason = l.Error()
 		}
 		m.refuse(Refused{reason, 1, fmt.Sprintf("%s:%d: %v: %s", m.where, line, refused, quote(string(raw[:min(len(raw), 2*quotedBytes)])))})
 	case e == nil:

@@ -6,121 +6,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"photofinish/rules"
 )
-
-// The expressions that say what a line means; see readKill.
-const tupleRE = `(.*)<\d+><([^<>]*)><([^<>]*)>"`
-
-var (
-	killRE    = regexp.MustCompile(`^"` + tupleRE + ` \[[^\]]*\] killed "` + tupleRE + ` \[[^\]]*\] with "([^"]*)"(.*)$`)
-	oldKillRE = regexp.MustCompile(`^"` + tupleRE + ` killed "` + tupleRE + ` with "([^"]*)"(.*)$`)
-	buyRE     = regexp.MustCompile(`^"` + tupleRE + ` purchased "([^"]*)"$`)
-)
-
-func reference(rest string) string {
-	m := killRE.FindStringSubmatch(rest)
-	if m == nil {
-		m = oldKillRE.FindStringSubmatch(rest)
-		if m != nil && strings.Contains(m[1]+m[4], `"`) {
-			m = nil // chat could say it: see readKill
-		}
-	}
-	if b := buyRE.FindStringSubmatch(rest); b != nil {
-		return fmt.Sprintf("buy %q", b[1:])
-	}
-	if m == nil {
-		return ""
-	}
-	headshot := strings.Contains(m[8], "(headshot)") || strings.Contains(m[8], `(customkill "headshot")`)
-	return fmt.Sprintf("kill %q %v", m[1:8], headshot)
-}
-
-func scanned(rest string) string {
-	if b, ok := readBuy([]byte(rest)); ok {
-		return fmt.Sprintf("buy %q", []string{string(b.player.name), string(b.player.sid), string(b.player.team), string(b.item)})
-	}
-	k, ok := readKill([]byte(rest))
-	if !ok {
-		return ""
-	}
-	return fmt.Sprintf("kill %q %v", []string{
-		string(k.player.name), string(k.player.sid), string(k.player.team),
-		string(k.victim.name), string(k.victim.sid), string(k.victim.team), string(k.weapon),
-	}, k.headshot)
-}
-
-// pieces are what hostile names are made of.
-var pieces = []string{
-	`"`, `<`, `>`, `[`, `]`, ` `, `1`, `x`, `BOT`, `<1>`, `<2><BOT>`, `<3><BOT><CT>`, `<4><><>"`, ` killed `, ` killed "`, `" killed "`, `] killed "`,
-	` with "`, `" with "`, `] with "`, ` [0 1 2]`, `[`, `] `, ` purchased "`, `" purchased "`, `awp"`, `"a<1><b><c>" [1] killed "`, `d<2><e><f>" [2] with "ak47"`,
-	`"a<1><b><c>" killed "d<2><e><f>" with "ak47"`, ` (headshot)`, `"g<7><h><i>" purchased "awp"`, `"`, `é`, "\xff",
-}
-
-// assemble makes a line of hostile pieces, chosen by the bytes.
-func assemble(choice []byte) string {
-	var b strings.Builder
-	for _, c := range choice {
-		b.WriteString(pieces[int(c)%len(pieces)])
-	}
-	return b.String()
-}
-
-func FuzzSourceLine(f *testing.F) {
-	for _, s := range []string{
-		`"Rock<7><BOT><CT>" [-1 2 3] killed "Steel<8><BOT><TERRORIST>" [4 5 6] with "ak47" (headshot)`,
-		`"Rock<7><BOT><CT>" purchased "awp"`,
-		`"a" killed "b<1><c><d>" [1] killed "e<2><f><g>" [2] with "h" [3] with "i"`,
-	} {
-		f.Add([]byte{}, s)
-	}
-	for i := range pieces {
-		f.Add([]byte{26, byte(i), 27, 29}, "")
-		f.Add([]byte{0, byte(i), 11, 7, 10, byte(i), 27}, "")
-	}
-	f.Fuzz(func(t *testing.T, choice []byte, line string) {
-		if len(choice) > 24 {
-			choice = choice[:24]
-		}
-		for _, s := range []string{line, assemble(choice), `"` + assemble(choice)} {
-			if strings.ContainsRune(s, '\n') || !utf8.ValidString(s) {
-				continue // the reference reads characters, not bytes
-			}
-			if got, want := scanned(s), reference(s); got != want {
-				t.Fatalf("%q:\n got %s\nwant %s", s, got, want)
-			}
-		}
-	})
-}
-
-func TestHostileNamesAsTheExpressionsReadThem(t *testing.T) {
-	r := newRand(1)
-	matched := 0
-	for range 100_000 {
-		choice := make([]byte, 1+r.IntN(10))
-		for i := range choice {
-			choice[i] = byte(r.IntN(len(pieces) - 1)) // without the byte that is not UTF-8
-		}
-		s := `"` + assemble(choice)
-		got, want := scanned(s), reference(s)
-		if got != want {
-			t.Fatalf("%q:\n got %s\nwant %s", s, got, want)
-		}
-		if got != "" {
-			matched++
-		}
-	}
-	if matched < 1000 {
-		t.Errorf("only %d lines were events: the pieces are too wild", matched)
-	}
-}
 
 func TestStamps(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
