@@ -115,7 +115,7 @@ func TestImportTwiceIsOnceHoweverItIsPacked(t *testing.T) {
 	if s.First.String() != "2026-03-09T21:00:05Z" || s.Last.String() != "2026-03-09T21:30:00Z" {
 		t.Errorf("from %v to %v", s.First, s.Last)
 	}
-	if len(s.Refused) != 3 || s.Refused[0].Reason != "at is not a time" || !strings.HasPrefix(s.Refused[0].Example, "testdata/arena.tar.xz:logs/arena_001.log:21: ") {
+	if len(s.Refused) != 3 || s.Refused[0].Reason != "at is not a time in the zone UTC" || !strings.HasPrefix(s.Refused[0].Example, "testdata/arena.tar.xz:logs/arena_001.log:21: ") {
 		t.Errorf("refused %+v", s.Refused)
 	}
 	if o, w, l := published(t, conn, "n1"); o != s.Offset || w != "21:30:00" || l != "eu 21:30:00;" {

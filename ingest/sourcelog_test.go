@@ -53,7 +53,26 @@ func TestStamps(t *testing.T) {
 		// When clocks are set back an hour is there twice, and a stamp in it names both.
 		{"L 10/25/2026 - 02:30:00: World", berlin, "2026-10-25T00:30:00Z 3600999999999 World"},
 		{"L 10/25/2026 - 03:00:00: World", berlin, "2026-10-25T02:00:00Z 999999999 World"},
+		{"L 10/25/2026 - 02:00:00.000: World", berlin, "2026-10-25T00:00:00Z 3600000999999 World"},
+		{"L 10/25/2026 - 02:59:59: World", berlin, "2026-10-25T00:59:59Z 3600999999999 World"},
 		{"L 10/25/2026 - 01:59:59: World", berlin, "2026-10-24T23:59:59Z 999999999 World"},
+		// When they are set forward an hour is not there at all.
+		{"L 03/29/2026 - 01:59:59: World", berlin, "2026-03-29T00:59:59Z 999999999 World"},
+		{"L 03/29/2026 - 02:00:00: World", berlin, "refused"},
+		{"L 03/29/2026 - 02:30:00: World", berlin, "refused"},
+		{"L 03/29/2026 - 02:59:59: World", berlin, "refused"},
+		{"L 03/29/2026 - 03:00:00: World", berlin, "2026-03-29T01:00:00Z 999999999 World"},
+		{"L 03/29/2026 - 02:30:00: World", time.UTC, "2026-03-29T02:30:00Z 999999999 World"},
+		// A leap second is at the end of a UTC month. Clocks that do not know it repeat the
+		// second before or have the one after: the stamp names both.
+		{"L 12/31/2016 - 23:59:60: World", time.UTC, "2016-12-31T23:59:59Z 1999999999 World"},
+		{"L 12/31/2016 - 23:59:60.250: World", time.UTC, "2016-12-31T23:59:59.25Z 1000999999 World"},
+		{"L 07/01/2015 - 01:59:60: World", berlin, "2015-06-30T23:59:59Z 1999999999 World"},
+		{"L 12/31/2016 - 23:59:61: World", time.UTC, "refused"},
+		{"L 12/31/2016 - 22:59:60: World", time.UTC, "refused"},
+		{"L 12/30/2016 - 23:59:60: World", time.UTC, "refused"},
+		{"L 12/31/2016 - 23:59:60: World", berlin, "refused"},
+		{"L 12/31/2199 - 23:59:60: World", time.UTC, "refused"},
 	} {
 		got := ""
 		if l := readSourceLine([]byte(c.line)); l.stamped {

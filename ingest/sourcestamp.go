@@ -74,26 +74,43 @@ func readSourceLine(line []byte) sourceLine {
 
 // instant returns when the stamp was at the earliest, and how much later it may have
 // been: what was cut off, and where a local time occurs twice, as when clocks are set
-// back in autumn, the time between the two. It refuses what is no date, such as
-// February 30th.
+// back in autumn, the time between the two. A leap second is told apart by no clock that
+// counts as Unix does, which repeats the second before it or has the one after it: the
+// stamp names both. What is no time at all is refused, such as February 30th or what
+// clocks leave out in spring.
 func (s sourceStamp) instant(zone *time.Location) (rules.Instant, int64, error) {
 	milli, openNs := s.milli, wholeMilli
 	if milli < 0 {
 		milli, openNs = 0, wholeSecond
 	}
-	t := time.Date(s.year, time.Month(s.month), s.day, s.hour, s.minute, s.second, milli*int(time.Millisecond), zone)
-	if t.Day() != s.day || int(t.Month()) != s.month || s.hour > 23 || s.minute > 59 || s.second > 59 {
-		return 0, 0, &FieldError{"at", fmt.Sprintf("%02d/%02d/%04d - %02d:%02d:%02d", s.month, s.day, s.year, s.hour, s.minute, s.second), "is not a time"}
+	second, leap := s.second, time.Duration(0)
+	if second == leapSecond {
+		second, leap = second-1, time.Second
+	}
+	t := time.Date(s.year, time.Month(s.month), s.day, s.hour, s.minute, second, milli*int(time.Millisecond), zone)
+	if t.Day() != s.day || int(t.Month()) != s.month || t.Hour() != s.hour || t.Minute() != s.minute || t.Second() != second || leap > 0 && !endsMonth(t) {
+		value := fmt.Sprintf("%02d/%02d/%04d - %02d:%02d:%02d", s.month, s.day, s.year, s.hour, s.minute, s.second)
+		return 0, 0, &FieldError{"at", value, "is not a time in the zone " + zone.String()}
 	}
 	first, last := readings(t)
 	at, err := rules.InstantOf(first)
 	if err == nil {
-		_, err = rules.InstantOf(last)
+		_, err = rules.InstantOf(last.Add(leap))
 	}
 	if err != nil {
 		return 0, 0, &FieldError{"at", t.Format(time.RFC3339), "is outside the years 2000 to 2199"}
 	}
-	return at, openNs + int64(last.Sub(first)), nil
+	return at, openNs + int64(last.Sub(first)+leap), nil
+}
+
+// leapSecond is the second of a leap second.
+const leapSecond = 60
+
+// endsMonth reports whether t is in the last second of a month in UTC, which alone a leap
+// second may follow.
+func endsMonth(t time.Time) bool {
+	next := t.UTC().Truncate(time.Second).Add(time.Second)
+	return next.Day() == 1 && next.Hour() == 0 && next.Minute() == 0 && next.Second() == 0
 }
 
 // readings returns the first and the last instant at which the clocks of t's zone
