@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -42,12 +43,15 @@ func (e *FieldError) Error() string {
 	return fmt.Sprintf("%s %s %s", e.Field, quote(e.Value), e.Reason)
 }
 
-// Kind is the error without its value: what refusals are counted by.
-func (e *FieldError) Kind() string {
-	if len(e.Field) > len("attrs.") && e.Field[:len("attrs.")] == "attrs." {
-		return "attribute " + e.Reason // the names are the sender's: there may be any number
+// Kind is the error without its value.
+func (e *FieldError) Kind() string { return e.reason().String() }
+
+// reason is what refusals are counted by.
+func (e *FieldError) reason() refusal {
+	if strings.HasPrefix(e.Field, "attrs.") && len(e.Field) > len("attrs.") {
+		return refusal{"attribute", e.Reason} // the names are the sender's: there may be any number
 	}
-	return e.Field + " " + e.Reason
+	return refusal{e.Field, e.Reason}
 }
 
 // quote makes any text safe to print: control characters, quotes and bytes that

@@ -115,7 +115,6 @@ func (rd *reading) readCloudEvents(m *member, in io.Reader) error {
 	return elements(b, func(text []byte) error {
 		m.lines++
 		e, err := decode(text)
-		rd.take(m, m.lines, &e, 0, "", err, text)
-		return nil
+		return rd.take(m, m.lines, &e, 0, "", err, text)
 	})
 }

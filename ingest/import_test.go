@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,27 +148,38 @@ func TestImportTwiceIsOnceHoweverItIsPacked(t *testing.T) {
 	}
 }
 
-func TestImportOrderDoesNotDependOnTheArchive(t *testing.T) {
+// The offsets follow the archive, and nothing else does: neither what the events are
+// nor the order that their seqs tell.
+func TestImportOfAnArchiveInAnyOrder(t *testing.T) {
 	conn := newLog(t)
 	dir := t.TempDir()
 	one := string(arena(t))
-	order := func(node string, archive []byte) string {
+	read := func(node string, archive []byte) (byOffset, bySeq string) {
 		n, _ := openNode(t, conn, Config{Node: node})
 		path := put(t, filepath.Join(dir, node+".tar"), archive)
 		if _, err := n.Import(t.Context(), ImportOptions{Server: node, Region: "eu", Paths: []string{path}}); err != nil {
 			t.Fatal(err)
 		}
 		forwardNow(t, n)
-		var ids []string
-		if err := conn.QueryRow(t.Context(), "SELECT groupArray(id) FROM (SELECT id FROM event_log WHERE node = $1 ORDER BY offset)", node).Scan(&ids); err != nil {
-			t.Fatal(err)
+		for _, c := range []struct {
+			order string
+			to    *string
+		}{{"offset", &byOffset}, {"seq", &bySeq}} {
+			var rows []string
+			if err := conn.QueryRow(t.Context(), "SELECT groupArray(row) FROM (SELECT concat(id, ' ', toString(seq), ' ', toString(at_ns), ' ', toString(latest_ns), ' ', player) AS row FROM event_log WHERE node = $1 ORDER BY "+c.order+")", node).Scan(&rows); err != nil {
+				t.Fatal(err)
+			}
+			*c.to = strings.Join(rows, "\n")
 		}
-		return strings.Join(ids, " ")
+		return byOffset, bySeq
 	}
-	a := order("a", tarOf(t, "z/arena_001.log", one, "a/arena_002.log", arena2))
-	b := order("b", tarOf(t, "a/arena_002.log", arena2, "z/arena_001.log", one))
-	if a != b || !strings.HasPrefix(a, "arena_001.log:7 arena_001.log:8 ") || !strings.HasSuffix(a, " arena_002.log:1 arena_002.log:2") {
-		t.Errorf("%s\n%s", a, b)
+	aOffset, a := read("a", tarOf(t, "z/arena_001.log", one, "a/arena_002.log", arena2))
+	bOffset, b := read("b", tarOf(t, "a/arena_002.log", arena2, "z/arena_001.log", one))
+	if a != b || strings.Count(a, "\n") != arenaEvents+1 || aOffset != a {
+		t.Errorf("by seq\n%s\nand\n%s", a, b)
+	}
+	if !strings.HasPrefix(bOffset, "arena_002.log@") {
+		t.Errorf("by offset, the archive begins with arena_002.log:\n%s", bOffset)
 	}
 }
 
@@ -262,20 +274,86 @@ func TestImportGrownFileAddsTheRest(t *testing.T) {
 	conn := newLog(t)
 	n, _ := openNode(t, conn, Config{})
 	path := filepath.Join(t.TempDir(), "live.log")
-	put(t, path, []byte(strings.SplitAfter(arena2, "\n")[0]))
+	lines := strings.SplitAfter(arena2, "\n")
+	put(t, path, []byte(lines[0]))
 	if s := importNow(t, n, path); s.Accepted != 1 {
 		t.Fatalf("%+v", s)
 	}
-	put(t, path, []byte(arena2))
-	if s := importNow(t, n, path); s.Accepted != 1 || s.Duplicates != 1 {
+	// Of the second line all but its end is written, and then some of a third.
+	put(t, path, []byte(strings.TrimSuffix(arena2, "\n")))
+	if s := importNow(t, n, path); s.Accepted != 0 || s.Duplicates != 1 || s.Lines != 2 || !reflect.DeepEqual(s.Skipped, []Skipped{{"unfinished", 1}}) {
 		t.Fatalf("%+v", s)
 	}
-	put(t, path, []byte(strings.Replace(arena2, "awp", "m4a1", 1)))
+	put(t, path, []byte(arena2+lines[0][:40]))
+	if s := importNow(t, n, path); s.Accepted != 1 || s.Duplicates != 1 || s.Lines != 3 || len(s.Refused) != 0 {
+		t.Fatalf("%+v", s)
+	}
+	put(t, path, []byte(strings.Replace(arena2, "deagle", "m4a1", 1)))
 	s := importNow(t, n, path)
-	if s.Accepted != 1 || s.Duplicates != 1 || s.Conflicts != 1 || s.Conflict != path+":1" {
+	if s.Accepted != 1 || s.Duplicates != 1 || s.Conflicts != 1 || s.Conflict != path+":2" {
 		t.Fatalf("%+v", s)
 	}
 	wantLogged(t, conn, 2, 3)
+}
+
+// Servers give the names of their logs again every year: two files of one name are
+// two, imported one by one or together.
+func TestImportSameNameNextYear(t *testing.T) {
+	n, _ := openNode(t, newLog(t), Config{})
+	dir := t.TempDir()
+	next := strings.ReplaceAll(arena2, "03/09/2026", "03/09/2027")
+	one := put(t, filepath.Join(dir, "2026/L0309001.log"), []byte(arena2))
+	two := put(t, filepath.Join(dir, "2027/L0309001.log"), []byte(next))
+	for _, path := range []string{two, one} {
+		if s := importNow(t, n, path); s.Accepted != 2 || s.Duplicates+s.Conflicts != 0 {
+			t.Errorf("%s: %+v", path, s)
+		}
+	}
+	if s := importNow(t, n, one, two); s.Accepted+s.Conflicts != 0 || s.Duplicates != 4 {
+		t.Errorf("%+v", s)
+	}
+	s, err := n.Import(t.Context(), ImportOptions{Server: "other", Region: "eu", Paths: []string{dir}})
+	if err != nil || s.Accepted != 4 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// Of one log there may be several copies in an import, some of which have grown: in any
+// order the same events. A copy that says something else is refused, in any order.
+func TestImportCopiesOfALog(t *testing.T) {
+	conn := newLog(t)
+	dir := t.TempDir()
+	all := string(arena(t))
+	lines := strings.SplitAfter(all, "\n")
+	log := func(name, text string) string { return put(t, filepath.Join(dir, name, "arena_001.log"), []byte(text)) }
+	whole, short, torn := log("whole", all), log("short", strings.Join(lines[:11], "")), log("torn", all[:len(all)-20])
+	renamed := log("renamed", strings.Replace(all, "Ana", "Eva", 1)) // in a line that is no event
+	without := log("without", strings.Join(slices.Concat(lines[:9], lines[10:]), ""))
+	silent := log("silent", strings.Join(lines[:9], "")+strings.Repeat(lines[10], 20))
+	for i, c := range []struct {
+		paths []string
+		taken bool
+	}{
+		{[]string{whole, short, torn}, true},
+		{[]string{torn, short, whole}, true},
+		{[]string{short, whole, short}, true},
+		{[]string{whole, renamed}, false},
+		{[]string{renamed, whole}, false},
+		{[]string{short, without}, false},
+		{[]string{without, short}, false},
+		{[]string{whole, silent}, false},
+		{[]string{silent, whole}, false},
+	} {
+		server := fmt.Sprint("s", i)
+		n, _ := openNode(t, conn, Config{Node: server})
+		s, err := n.Import(t.Context(), ImportOptions{Server: server, Region: "eu", Paths: c.paths})
+		if _, input := errors.AsType[*InputError](err); input == c.taken || c.taken && (err != nil || s.Accepted != arenaEvents || s.Conflicts != 0) {
+			t.Errorf("%d: %+v, %v", i, s, err)
+		}
+		if !c.taken && n.spool.Last() != 0 {
+			t.Errorf("%d: something was imported", i)
+		}
+	}
 }
 
 func TestImportLongLinesAndHostileText(t *testing.T) {
@@ -285,7 +363,7 @@ func TestImportLongLinesAndHostileText(t *testing.T) {
 		stamp + `"` + strings.Repeat("n", 300) + `<2><BOT><CT>" purchased "awp"` + "\n" +
 		stamp + `"esc` + "\x1b" + `[31m<2><BOT><CT>" purchased "awp"` + "\n" +
 		stamp + `"<2><><CT>" purchased "awp"` + "\n" +
-		stamp + `"Ana<2><S:1><CT>" purchased "awp"`
+		stamp + `"Ana<2><S:1><CT>" purchased "awp"` + "\n"
 	s := importNow(t, n, put(t, filepath.Join(t.TempDir(), "hostile.log"), []byte(log)))
 	if s.Lines != 5 || s.Accepted != 1 || len(s.Refused) != 4 {
 		t.Fatalf("%+v", s)
@@ -296,8 +374,29 @@ func TestImportLongLinesAndHostileText(t *testing.T) {
 		}
 	}
 	var id string
-	if err := n.conn.QueryRow(t.Context(), "SELECT id FROM event_log").Scan(&id); err != nil || id != "hostile.log:5" {
+	if err := n.conn.QueryRow(t.Context(), "SELECT id FROM event_log").Scan(&id); err != nil || !strings.HasPrefix(id, "hostile.log@20260309T213000-") || !strings.HasSuffix(id, ":5") {
 		t.Errorf("id %q, %v: the long line must be counted", id, err)
+	}
+}
+
+// A line that is refused like one before costs no more than reading it: files may hold
+// millions of them.
+func TestRefusedLinesAreNotFormatted(t *testing.T) {
+	rd := &reading{server: "s", region: "r", zone: time.UTC}
+	forged := "L 02/14/2014 - 06:09:34: \"Eve<5><S><CT>\" say \"x<1><S><T>\" purchased \"awp\"\n"
+	for name, line := range map[string]string{"no stamp": "x\n", "words": forged} {
+		cost := func(count int) float64 {
+			file := forged + strings.Repeat(line, count)
+			return testing.AllocsPerRun(3, func() {
+				if err := rd.read("f", "f", FormatSourceLog, strings.NewReader(file), func(*part) error { return nil }); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+		// The event that a forged line might be is one allocation.
+		if few, many := cost(10), cost(1010); many-few > 1000 || name == "no stamp" && many-few > 10 {
+			t.Errorf("%s: %v allocations for 1000 lines more", name, many-few)
+		}
 	}
 }
 

@@ -8,11 +8,11 @@ import (
 // Limits of what an import reads.
 const (
 	MaxLineBytes    = 64 << 10 // of one line, without its end
-	MaxMemberBytes  = 4 << 30  // of one file of an archive, unpacked
-	MaxArchiveBytes = 16 << 30 // of one archive, unpacked
-	MaxInputFiles   = 1 << 20  // in the folders, or in one archive
-	MaxImportEvents = 1 << 27  // accepted by one import; each takes about 100 bytes of memory until its end
-	// MaxWindowBytes bounds the memory that a compressed file can ask for.
+	MaxMemberBytes  = 4 << 30  // of one file, unpacked
+	MaxArchiveBytes = 16 << 30 // of one archive, and of the files in it, unpacked
+	MaxInputFiles   = 1 << 20  // of one import, members of archives included
+	MaxImportEvents = 1 << 24  // of one import; each takes about 120 bytes of memory until its end
+	// MaxWindowBytes bounds the memory that one compressed file asks for.
 	MaxWindowBytes = 128 << 20
 )
 

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +13,7 @@ import (
 
 // inputs lists the files of an import: the paths in their order, the files of a
 // folder by base name, then path. bytes is their size as they lie on disk.
-func inputs(paths []string) (list []input, bytes int64, err error) {
+func inputs(ctx context.Context, paths []string) (list []input, bytes int64, err error) {
 	if len(paths) == 0 {
 		return nil, 0, &InputError{Path: "(no path)", Err: errors.New("nothing to import was named")}
 	}
@@ -26,7 +27,7 @@ func inputs(paths []string) (list []input, bytes int64, err error) {
 			list = append(list, input{path: path})
 			bytes += info.Size()
 		case info.IsDir():
-			found, size, err := inFolder(path)
+			found, size, err := inFolder(ctx, path)
 			if err != nil {
 				return nil, 0, err
 			}
@@ -44,10 +45,13 @@ func inputs(paths []string) (list []input, bytes int64, err error) {
 
 // inFolder lists the regular files below a folder. Links within it are not
 // followed: they may lead in a circle.
-func inFolder(root string) (list []input, bytes int64, err error) {
+func inFolder(ctx context.Context, root string) (list []input, bytes int64, err error) {
 	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return &InputError{Path: path, Err: reason(err)}
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		if !e.Type().IsRegular() {
 			return nil

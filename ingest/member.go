@@ -3,7 +3,6 @@ package ingest
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -13,32 +12,78 @@ import (
 	"photofinish/rules"
 )
 
-// found is an event of a member, checked and ready for the spool.
+// found is an event of a file, checked and ready for the spool.
 type found struct {
 	key        key
 	id         string // its own copy: the decoder's would keep the whole line
 	content    rules.Content
-	start, end int // of its payload in the member's payloads
+	mark       rules.Content // what another copy in the same import must have: the content, or of a log's line all of the log up to it
+	start, end int           // of its payload in the part's payloads
 	line       int
 }
 
-// member is what was read of one file.
-type member struct {
+// part is what some consecutive lines of one file gave: as many as fit into partBytes.
+type part struct {
 	lineCounts
 
-	base       string // without the endings of its packing
-	where      string // as messages name it
-	logOfLines bool   // ids are made of base and line, so no other file may have this base
-	sum        [sha256.Size]byte
-	lines      int
+	where      string // the file, as messages name it
+	prefix     string // what the file's ids begin with; empty: its lines bring ids of their own
+	from, to   int    // the lines that are whole, inclusive
+	lines      int    // of them and the unfinished one
 	heartbeats int
 	events     []found
 	payloads   []byte
-	first      rules.Instant
+	first      rules.Instant // of the events and heartbeats; 0: there are none
 	last       rules.Instant
+	end        bool // the file's last
 }
 
-// reading is what the members of one import have in common.
+// partBytes is about how much memory a part takes before it is handed on.
+const partBytes = 1 << 20
+
+// What the memory of a part is reckoned by, beside its payloads.
+const (
+	partSize    = 512
+	eventSize   = 256 // with its id
+	refusedSize = 1024
+)
+
+func (p *part) size() int {
+	return partSize + len(p.payloads) + eventSize*len(p.events) + refusedSize*len(p.refused)
+}
+
+func (p *part) span(i rules.Instant) {
+	if p.first == 0 || i < p.first {
+		p.first = i
+	}
+	p.last = max(p.last, i)
+}
+
+// member is a file that is being read. Its parts go to emit, in order.
+type member struct {
+	part
+
+	log   *sourceLog // nil: it is no log
+	torn  bool       // the log's last line is unfinished
+	lines int        // so far
+	emit  func(*part) error
+}
+
+// cut hands on what was read since the last cut.
+func (m *member) cut(end bool) error {
+	p := m.part
+	p.to, p.lines, p.end = m.lines, m.lines-p.from+1, end
+	if m.torn {
+		p.to--
+	}
+	if m.log != nil {
+		p.prefix = m.log.prefix
+	}
+	m.part = part{lineCounts: newLineCounts(), where: p.where, from: m.lines + 1}
+	return m.emit(&p)
+}
+
+// reading is what the files of one import have in common.
 type reading struct {
 	server, region string
 	zone           *time.Location
@@ -56,18 +101,17 @@ type lineSource interface {
 // errNoLog: not one line of a file has a stamp.
 var errNoLog = errors.New("not one of its lines is a stamped log line, such as L 02/14/2014 - 06:09:34: …")
 
-// read reads one member to its end.
-func (rd *reading) read(where, base string, format Format, in io.Reader) (*member, error) {
-	m := &member{lineCounts: newLineCounts(), where: where, base: base}
-	hash := sha256.New()
-	in = io.TeeReader(in, hash)
+// read reads one file to its end. The base name is that without the endings of its
+// packing. Whatever the file, what is held of it at once is bounded: it goes to emit in
+// parts.
+func (rd *reading) read(where, base string, format Format, in io.Reader, emit func(*part) error) error {
+	m := &member{part: part{lineCounts: newLineCounts(), where: where, from: 1}, emit: emit}
 	var err error
 	switch format {
 	case FormatSourceLog:
-		m.logOfLines = true
-		source := newSourceLog(base, rd.zone)
-		err = rd.readLines(m, in, source)
-		if err == nil && m.lines > 0 && source.stamped == 0 {
+		m.log = newSourceLog(base, rd.zone)
+		err = rd.readLines(m, in, m.log)
+		if err == nil && m.lines > 0 && m.log.stamped == 0 {
 			err = errNoLog
 		}
 	case FormatNDJSON:
@@ -78,46 +122,57 @@ func (rd *reading) read(where, base string, format Format, in io.Reader) (*membe
 		err = fmt.Errorf("format %s is not known", quote(string(format)))
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	hash.Sum(m.sum[:0])
-	return m, nil
+	return m.cut(true)
 }
 
 // errLongLine is what a line beyond MaxLineBytes is refused for.
-var errLongLine = &FieldError{"line", "", fmt.Sprintf("is longer than %d bytes", MaxLineBytes)}
+const errLongLine = lineError("is longer than 65536 bytes")
+
+// Unfinished is the kind of a log's last line without an end of line: the server may
+// still be writing it. Such a line is no event; it is one once the file has grown.
+const Unfinished = "unfinished"
 
 func (rd *reading) readLines(m *member, in io.Reader, source lineSource) error {
 	lines := bufio.NewReaderSize(in, MaxLineBytes+2)
 	for {
 		line, err := lines.ReadSlice('\n')
-		long := errors.Is(err, bufio.ErrBufferFull)
-		excerpt := ""
-		if long {
-			excerpt = quote(string(line[:2*quotedBytes]))
-		}
+		var start []byte // of a line that is too long
 		for errors.Is(err, bufio.ErrBufferFull) {
+			if start == nil {
+				start = bytes.Clone(line[:2*quotedBytes])
+			}
 			_, err = lines.ReadSlice('\n')
 		}
-		if err != nil && !errors.Is(err, io.EOF) {
+		ended := err == nil
+		if !ended && !errors.Is(err, io.EOF) {
 			return err
 		}
 		if len(line) == 0 {
 			return nil
 		}
 		m.lines++
-		if long {
-			// The source counts the line too, which has no stamp and no event.
+		// The source sees a line that is not taken too, to count it.
+		switch {
+		case start != nil:
 			_, _, _, _ = source.next(nil)
-			m.refuse(Refused{errLongLine.Kind(), 1, fmt.Sprintf("%s:%d: %s: %s", m.where, m.lines, errLongLine.Reason, excerpt)})
-		} else {
+			m.refuse(errLongLine, m.lines, start)
+		case m.log != nil && !ended:
+			_, _, _, _ = source.next(line)
+			m.skip(Unfinished, 1)
+			m.torn = true
+		default:
 			line = bytes.TrimSuffix(line, []byte{'\n'})
 			line = bytes.TrimSuffix(line, []byte{'\r'})
 			e, openNs, kind, refused := source.next(line)
-			rd.take(m, m.lines, e, openNs, kind, refused, line)
+			err = rd.take(m, m.lines, e, openNs, kind, refused, line)
 		}
-		if errors.Is(err, io.EOF) {
-			return nil
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
 		}
 	}
 }
@@ -126,7 +181,7 @@ func (rd *reading) readLines(m *member, in io.Reader, source lineSource) error {
 // openNs later, give or take the error of the clock. Its interval is left as that:
 // files come in any order, so nothing that this server told elsewhere narrows it, and
 // what is older than what was imported before is ordinary late evidence.
-func (rd *reading) take(m *member, line int, e *rules.Event, openNs int64, kind string, refused error, raw []byte) {
+func (rd *reading) take(m *member, line int, e *rules.Event, openNs int64, kind string, refused error, raw []byte) error {
 	var r record
 	if refused == nil && e != nil {
 		r.Event = *e
@@ -137,16 +192,7 @@ func (rd *reading) take(m *member, line int, e *rules.Event, openNs int64, kind 
 	}
 	switch {
 	case refused != nil:
-		reason := "is not an event"
-		var f *FieldError
-		var l lineError
-		switch {
-		case errors.As(refused, &f):
-			reason = f.Kind()
-		case errors.As(refused, &l):
-			reason = l.Error()
-		}
-		m.refuse(Refused{reason, 1, fmt.Sprintf("%s:%d: %v: %s", m.where, line, refused, quote(string(raw[:min(len(raw), 2*quotedBytes)])))})
+		m.refuse(refused, line, raw)
 	case e == nil:
 		m.skip(kind, 1)
 	case e.Type == rules.TypeHeartbeat:
@@ -156,22 +202,39 @@ func (rd *reading) take(m *member, line int, e *rules.Event, openNs int64, kind 
 		r.Content = r.Digest()
 		start := len(m.payloads)
 		m.payloads = r.appendTo(m.payloads)
-		m.events = append(m.events, found{identityKey(r.Server, r.ID), strings.Clone(r.ID), r.Content, start, len(m.payloads), line})
+		f := found{key: identityKey(r.Server, r.ID), id: strings.Clone(r.ID), content: r.Content, mark: r.Content, start: start, end: len(m.payloads), line: line}
+		if m.log != nil {
+			f.mark = rules.Content(m.log.upTo[:len(f.mark)])
+		}
+		m.events = append(m.events, f)
 		m.span(r.Instant)
+	}
+	if m.size() < partBytes {
+		return nil
+	}
+	return m.cut(false)
+}
+
+// refuse counts a line that is refused. Only of the first for each reason is an
+// example made: a file may hold millions.
+func (p *part) refuse(err error, line int, raw []byte) {
+	if r, first := p.refused.count(reasonOf(err)); first {
+		r.Example = fmt.Sprintf("%s:%d: %v: %s", p.where, line, err, quote(string(raw[:min(len(raw), 2*quotedBytes)])))
 	}
 }
 
-func (m *member) span(i rules.Instant) {
-	if m.first == 0 || i < m.first {
-		m.first = i
-	}
-	m.last = max(m.last, i)
-}
+// maxWhereBytes bounds the name of a file in messages: a name in an archive may have any
+// length.
+const maxWhereBytes = 400
 
 // whereOf names a member of an input in messages.
 func whereOf(path, member string) string {
-	if member == "" {
-		return printable(path)
+	where := printable(path)
+	if member != "" {
+		where += ":" + printable(strings.TrimPrefix(member, "./"))
 	}
-	return printable(path) + ":" + printable(strings.TrimPrefix(member, "./"))
+	if len(where) > maxWhereBytes {
+		return strings.ToValidUTF8(where[:maxWhereBytes], "") + "…"
+	}
+	return where
 }

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"strconv"
 	"time"
@@ -72,31 +73,54 @@ type lineError string
 
 func (e lineError) Error() string { return "line " + string(e) }
 
+// Unwrap makes it a *FieldError to who asks, without one being made for each line.
+func (e lineError) Unwrap() error { return &FieldError{"line", "", string(e)} }
+
 const errNoStamp = lineError("has no stamp such as L 02/14/2014 - 06:09:34")
 
 // sourceLog makes events of the lines of one file.
+//
+// The id of an event is the file and the line. A file is told by its base name and its
+// first stamped line: servers give the names of their logs again every year, and that
+// line stays as it is while the file grows. So importing a file again, in any order, or
+// once it has grown, gives the same ids, and another file never does.
 type sourceLog struct {
-	base      string // the name that ids begin with
+	base      string
+	prefix    string // of the ids: base@stamp-digest: of the first stamped line; empty: there was none yet
 	zone      *time.Location
-	first     int64 // seconds since sourceEpoch of the first stamp; -1: none yet
+	first     int64 // seconds since sourceEpoch of the first stamp that is a time; -1: none yet
 	line      uint64
+	upTo      [sha256.Size]byte // digest of the lines so far
 	mapName   string
 	stamped   int
 	attrs     map[string]string // of the event returned last
 	stampRaw  []byte            // the stamp seen last and what it meant: most lines repeat it
 	stampAt   rules.Instant
 	stampOpen int64
+	buf       []byte
 }
 
 func newSourceLog(base string, zone *time.Location) *sourceLog {
 	return &sourceLog{base: base, zone: zone, first: -1, attrs: map[string]string{}}
 }
 
-// next reads the next line. It returns an event that is valid until the following
-// call with what its stamp leaves open; or, where the line is none, its kind; or why it
-// is refused.
+// digestBytes is how much of the digest of a file's first line its ids carry: enough, since
+// name and second of the line are in them too.
+const digestBytes = 4
+
+// identify takes the first stamped line.
+func (s *sourceLog) identify(line []byte, at sourceStamp) {
+	sum := sha256.Sum256(line)
+	s.prefix = fmt.Sprintf("%s@%04d%02d%02dT%02d%02d%02d-%x:", s.base, at.year, at.month, at.day, at.hour, at.minute, at.second, sum[:digestBytes])
+}
+
+// next reads the next line, without its end. It returns an event that is valid until the
+// following call with what its stamp leaves open; or, where the line is none, its kind; or
+// why it is refused.
 func (s *sourceLog) next(line []byte) (e *rules.Event, openNs int64, kind string, err error) {
 	s.line++
+	s.buf = append(append(s.buf[:0], s.upTo[:]...), line...)
+	s.upTo = sha256.Sum256(s.buf)
 	l := readSourceLine(line)
 	if !l.stamped && len(bytes.TrimSpace(line)) == 0 {
 		return nil, 0, "blank", nil
@@ -105,7 +129,9 @@ func (s *sourceLog) next(line []byte) (e *rules.Event, openNs int64, kind string
 		// Rubbish, or the rest of a line that something broke.
 		return nil, 0, "", errNoStamp
 	}
-	s.stamped++
+	if s.stamped++; s.stamped == 1 {
+		s.identify(line, l.at)
+	}
 	at, openNs, err := s.instant(line[:len(line)-len(l.rest)], l.at)
 	if err != nil {
 		return nil, 0, "", err
@@ -131,7 +157,7 @@ func (s *sourceLog) next(line []byte) (e *rules.Event, openNs int64, kind string
 	if s.line >= 1<<seqLineBits {
 		return nil, 0, "", &FieldError{"line", strconv.FormatUint(s.line, 10), fmt.Sprintf("is beyond the %d that one file may have", 1<<seqLineBits-1)}
 	}
-	e.ID = s.base + ":" + strconv.FormatUint(s.line, 10)
+	e.ID = s.prefix + strconv.FormatUint(s.line, 10)
 	e.Seq = uint64(s.first)<<seqLineBits | s.line
 	return e, openNs, "", nil
 }

@@ -2,8 +2,10 @@ package ingest
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"photofinish/rules"
 )
@@ -41,17 +43,57 @@ type Skipped struct {
 	Count int    `json:"count"`
 }
 
-// maxKinds bounds the different kinds that one member is counted by; what comes
-// after is "other".
+// AllRefused reports whether the import read events and refused every one. Then it
+// changed nothing, the watermark included.
+func (s *Summary) AllRefused() bool {
+	return len(s.Refused) > 0 && s.Accepted+s.Duplicates+s.Heartbeats == 0
+}
+
+// refusal says why a line was refused, in the two parts that make it: putting them
+// together for every line would cost more than reading it.
+type refusal struct{ field, why string }
+
+func (r refusal) String() string { return strings.TrimPrefix(r.field+" "+r.why, " ") }
+
+// reasonOf is what a refusal is counted by.
+func reasonOf(err error) refusal {
+	if line, ok := errors.AsType[lineError](err); ok {
+		return refusal{"line", string(line)}
+	}
+	if field, ok := errors.AsType[*FieldError](err); ok {
+		return field.reason()
+	}
+	return refusal{"", "is not an event"}
+}
+
+// maxKinds bounds the different kinds that lines are counted by; what comes after is
+// "other".
 const maxKinds = 200
 
-// lineCounts is what one member adds to the counts of the summary.
+type refusals map[refusal]*Refused
+
+// count counts a refused line. first is true where it is the first for its reason.
+func (t refusals) count(why refusal) (r *Refused, first bool) {
+	r, ok := t[why]
+	if !ok && len(t) >= maxKinds {
+		why = refusal{"", "other"}
+		r, ok = t[why]
+	}
+	if !ok {
+		r = &Refused{Reason: why.String()}
+		t[why] = r
+	}
+	r.Count++
+	return r, !ok
+}
+
+// lineCounts is how often a line was no event.
 type lineCounts struct {
-	refused map[string]Refused
+	refused refusals
 	skipped map[string]int
 }
 
-func newLineCounts() lineCounts { return lineCounts{map[string]Refused{}, map[string]int{}} }
+func newLineCounts() lineCounts { return lineCounts{refusals{}, map[string]int{}} }
 
 func (t *lineCounts) skip(kind string, count int) {
 	if _, ok := t.skipped[kind]; !ok && len(t.skipped) >= maxKinds {
@@ -60,19 +102,16 @@ func (t *lineCounts) skip(kind string, count int) {
 	t.skipped[kind] += count
 }
 
-func (t *lineCounts) refuse(r Refused) {
-	if _, ok := t.refused[r.Reason]; !ok && len(t.refused) >= maxKinds {
-		r.Reason = "other"
-	}
-	if first, ok := t.refused[r.Reason]; ok {
-		r.Example, r.Count = first.Example, first.Count+r.Count
-	}
-	t.refused[r.Reason] = r
-}
-
+// add adds other counts, in an order that does not depend on the maps'.
 func (t *lineCounts) add(o lineCounts) {
-	for _, reason := range slices.Sorted(maps.Keys(o.refused)) {
-		t.refuse(o.refused[reason])
+	reasons := slices.SortedFunc(maps.Keys(o.refused), func(a, b refusal) int { return cmp.Or(cmp.Compare(a.field, b.field), cmp.Compare(a.why, b.why)) })
+	for _, why := range reasons {
+		more := o.refused[why]
+		r, first := t.refused.count(why)
+		r.Count += more.Count - 1
+		if first {
+			r.Example = more.Example
+		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(o.skipped)) {
 		t.skip(kind, o.skipped[kind])
@@ -81,7 +120,10 @@ func (t *lineCounts) add(o lineCounts) {
 
 // lists returns the counts as the summary shows them.
 func (t *lineCounts) lists() ([]Refused, []Skipped) {
-	refused := slices.AppendSeq(make([]Refused, 0, len(t.refused)), maps.Values(t.refused))
+	refused := make([]Refused, 0, len(t.refused))
+	for _, r := range t.refused {
+		refused = append(refused, *r)
+	}
 	slices.SortFunc(refused, func(a, b Refused) int { return cmp.Compare(a.Reason, b.Reason) })
 	skipped := make([]Skipped, 0, len(t.skipped))
 	for kind, count := range t.skipped {

@@ -55,7 +55,7 @@ func unsqueeze(in io.Reader, how string) (io.ReadCloser, error) {
 		r, err := xz.NewReader(b, MaxWindowBytes)
 		return io.NopCloser(r), err
 	case "zstd":
-		r, err := zstd.NewReader(b, zstd.WithDecoderMaxMemory(MaxMemberBytes), zstd.WithDecoderMaxWindow(MaxWindowBytes), zstd.WithDecoderConcurrency(1))
+		r, err := zstd.NewReader(b, zstd.WithDecoderMaxWindow(MaxWindowBytes), zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(1))
 		if err != nil {
 			return nil, err
 		}
@@ -64,42 +64,46 @@ func unsqueeze(in io.Reader, how string) (io.ReadCloser, error) {
 	return io.NopCloser(b), nil
 }
 
-// bounded fails once more than left bytes were read.
+// bounded reads up to what the budgets leave and fails beyond it, or when ctx ends. It
+// lives as long as one call of Import. What comes out of a small file may be huge without
+// that file being read meanwhile, such as a hole of an archive: so it asks ctx itself.
 type bounded struct {
-	in   io.Reader
-	left int64
+	ctx     context.Context
+	in      io.Reader
+	budgets []*int64 // bytes left of each
 }
 
 // errTooBig: unpacked, the input is larger than the limits allow.
 var errTooBig = errors.New("unpacked it is larger than this program reads")
 
 func (b *bounded) Read(p []byte) (int, error) {
-	if b.left < 0 {
-		return 0, errTooBig
+	if b.ctx.Err() != nil {
+		return 0, context.Cause(b.ctx)
 	}
-	if int64(len(p)) > b.left+1 {
-		p = p[:b.left+1]
+	for _, left := range b.budgets {
+		if *left < 0 {
+			return 0, errTooBig
+		}
+		if int64(len(p)) > *left+1 { // one more, to see whether there is more
+			p = p[:*left+1]
+		}
 	}
 	n, err := b.in.Read(p)
-	b.left -= int64(n)
-	if b.left < 0 {
-		return 0, errTooBig
+	for _, left := range b.budgets {
+		if *left -= int64(n); *left < 0 {
+			return 0, errTooBig
+		}
 	}
 	return n, err
 }
 
-// counted tells how many bytes were read, and ends when ctx does. It lives as long
-// as one call of Import.
+// counted tells how many bytes were read.
 type counted struct {
-	ctx context.Context
 	in  io.Reader
 	add func(int64)
 }
 
 func (c *counted) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, context.Cause(c.ctx)
-	}
 	n, err := c.in.Read(p)
 	c.add(int64(n))
 	return n, err
@@ -133,15 +137,20 @@ func (in input) each(ctx context.Context, format Format, add func(int64), fn vis
 		return &InputError{Path: in.path, Err: reason(err)}
 	}
 	defer func() { _ = file.Close() }() // it was only read
-	stream, err := unsqueeze(&counted{ctx, file, add}, p.squeeze)
+	packed := &bounded{ctx: ctx, in: &counted{file, add}}
+	stream, err := unsqueeze(packed, p.squeeze)
 	if err != nil {
 		return &InputError{Path: in.path, Err: err}
 	}
 	defer func() { _ = stream.Close() }() // every error of unpacking came by Read
 	if !p.tar {
-		return in.wrap("", fn("", p.base, as, &bounded{stream, MaxMemberBytes}))
+		left := int64(MaxMemberBytes)
+		return in.wrap("", fn("", p.base, as, &bounded{ctx, stream, []*int64{&left}}))
 	}
-	whole := &bounded{stream, MaxArchiveBytes}
+	// What the members give has a budget of its own beside the archive that they lie in:
+	// a hole takes no room there.
+	left, given := int64(MaxArchiveBytes), int64(MaxArchiveBytes)
+	whole := &bounded{ctx, stream, []*int64{&left}}
 	archive := tar.NewReader(whole)
 	for members := 0; ; members++ {
 		h, err := archive.Next()
@@ -157,7 +166,7 @@ func (in input) each(ctx context.Context, format Format, add func(int64), fn vis
 		if h.Typeflag != tar.TypeReg {
 			continue
 		}
-		if err := eachMember(h.Name, archive, format, fn, skip); err != nil {
+		if err := eachMember(h.Name, &bounded{ctx, archive, []*int64{&given}}, format, fn, skip); err != nil {
 			return in.wrap(h.Name, err)
 		}
 	}
@@ -169,7 +178,7 @@ func (in input) each(ctx context.Context, format Format, add func(int64), fn vis
 	return nil
 }
 
-func eachMember(name string, in io.Reader, format Format, fn visit, skip func()) error {
+func eachMember(name string, in *bounded, format Format, fn visit, skip func()) error {
 	p := packingOf(path.Base(name))
 	as, ok := format.named(p.base)
 	if !ok || p.tar {
@@ -181,7 +190,12 @@ func eachMember(name string, in io.Reader, format Format, fn visit, skip func())
 		return err
 	}
 	defer func() { _ = stream.Close() }() // every error of unpacking came by Read
-	return fn(name, p.base, as, &bounded{stream, MaxMemberBytes})
+	left := int64(MaxMemberBytes)
+	budgets := []*int64{&left}
+	if p.squeeze != "" {
+		budgets = append(budgets, in.budgets...) // what comes out counts as well as what goes in
+	}
+	return fn(name, p.base, as, &bounded{in.ctx, stream, budgets})
 }
 
 func (in input) wrap(member string, err error) error {

@@ -39,7 +39,7 @@ func must(t *testing.T, args ...string) string {
 func TestFirstSettledHour(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	in := must(t, "import", "--data", data, "--server", "cs", "--region", "eu", sampleLogs)
-	if !strings.Contains(in, "3188 events accepted, 0 duplicates, 0 refused") {
+	if !strings.Contains(in, "3188 events accepted, 0 duplicates, 5 refused") {
 		t.Errorf("import says:\n%s", in)
 	}
 	if again := must(t, "import", "--data", data, "--server", "cs", "--region", "eu", sampleLogs); !strings.Contains(again, "0 events accepted, 3188 duplicates") {
@@ -170,6 +170,33 @@ func TestBadInput(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "none")); err == nil {
 		t.Error("a report made a data folder")
+	}
+}
+
+// Where every event is refused nothing is changed, the reasons are told and the exit
+// code says so, also to a program that reads JSON.
+func TestImportAllRefused(t *testing.T) {
+	dir := t.TempDir()
+	data, log := filepath.Join(dir, "data"), filepath.Join(dir, "a.log")
+	forged := `L 02/14/2014 - 06:09:34: "Eve<5><STEAM_1:0:6><CT>" say "x<1><STEAM_1:0:9><T>" purchased "awp"` + "\n"
+	if err := os.WriteFile(log, []byte(forged+forged+forged[:30]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"import", "--data", data, "--server", "cs", "--region", "eu", "--until", "2014-02-15T00:00:00Z", log}
+	out, problems, code := photofinish(t, args...)
+	if code != exitUsage || !strings.Contains(out, "2 refused") || !strings.Contains(out, "a player's name or words") || !strings.Contains(out, "not finished") || !strings.Contains(problems, "nothing was taken in") {
+		t.Errorf("exit code %d, %s%s", code, out, problems)
+	}
+	out, problems, code = photofinish(t, append(args, "--json")...)
+	var s struct {
+		Accepted int
+		Refused  []struct{ Count int }
+	}
+	if err := json.Unmarshal([]byte(out), &s); err != nil || code != exitUsage || s.Accepted != 0 || len(s.Refused) != 1 || s.Refused[0].Count != 2 {
+		t.Errorf("exit code %d, %v: %s%s", code, err, out, problems)
+	}
+	if nodes := must(t, "nodes", "list", "--data", data); strings.Contains(nodes, "2014") {
+		t.Errorf("the watermark has moved:\n%s", nodes)
 	}
 }
 

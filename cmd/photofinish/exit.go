@@ -40,13 +40,14 @@ func exitCode(err error) int {
 	var usage usageError
 	var input *ingest.InputError
 	var field *ingest.FieldError
+	var pushed *ingest.PushedError
 	var ruleset *rulefile.Error
 	var format *clickhouse.FormatError
 	var notSettled *announce.NotSettledError
 	switch {
 	case errors.Is(err, errPerson), errors.Is(err, settle.ErrHoles):
 		return exitPerson
-	case errors.As(err, &usage), errors.As(err, &input), errors.As(err, &field), errors.As(err, &ruleset), errors.As(err, &format),
+	case errors.As(err, &usage), errors.As(err, &input), errors.As(err, &field), errors.As(err, &pushed), errors.As(err, &ruleset), errors.As(err, &format),
 		errors.Is(err, announce.ErrNothingSettled), errors.As(err, &notSettled), errors.Is(err, settle.ErrUnknown):
 		return exitUsage
 	}

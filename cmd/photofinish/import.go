@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ import (
 type importOptions struct {
 	server, region, format, timezone, node, until string
 	clockErr                                      time.Duration
-	json                                          bool
+	again, json                                   bool
 }
 
 func (a *app) importCommand() *cobra.Command {
@@ -29,8 +30,22 @@ func (a *app) importCommand() *cobra.Command {
 		Short: "Read log files, folders or archives of them into the merged log",
 		Long: `Reads log files, folders, and .gz, .xz, .zst, .tar or .tar.xz of them, through the same checks
 as events from the network. All of it is taken in or, where a file is missing or damaged,
-nothing. An event is known by its server, file name and line, so importing the same again,
-in any order, changes nothing.`,
+nothing. Ctrl-C ends it, with nothing taken in; a second one ends it at once.
+
+An event of a log is known by its server and by the file's name, first line and line number.
+So importing the same again, in any order, or files that have grown since, adds only what is
+new, and a log of the same name of another year is another log. Events of other formats
+bring an id of their own.
+
+Lines that tell a kill or a purchase are refused where a player's name or words could have
+made them; so are stamps that are no time in the server's zone. Refused lines are counted with
+an example of each reason. The last line of a log that has no end yet is left for later.
+
+What the server has sent itself by HTTP has other ids: logs of the same time are refused
+with that time named, unless --again is given.
+
+Exit code 2: nothing was taken in, the files or the command line are wrong or every event
+was refused. 3: taken in, but an event is in the log with other content.`,
 		Example: `  photofinish import --server eu-1 --region eu logs/
   photofinish import --server eu-1 --region eu --timezone Europe/Berlin 20140213.tar.xz 20140214.tar.xz
   photofinish import --server us-2 --region us --format ndjson events.ndjson.gz`,
@@ -46,10 +61,11 @@ in any order, changes nothing.`,
 	f.StringVar(&o.server, "server", "", "the game server whose events these are")
 	f.StringVar(&o.region, "region", "", "where that server stands")
 	f.StringVar(&o.format, "format", "", "source-log, ndjson or cloudevents; by default as the name says, else source-log")
-	f.StringVar(&o.timezone, "timezone", "UTC", "zone of the times in logs that name none")
+	f.StringVar(&o.timezone, "timezone", "UTC", "zone of the server's clock, for the times in logs, which name none")
 	f.StringVar(&o.node, "node", "import", "the ingest node that takes them in")
 	f.StringVar(&o.until, "until", "", "the log of this region is complete up to this time (RFC 3339); default: its last event")
 	f.DurationVar(&o.clockErr, "clock-error", 0, "how far off the server's clock may have been")
+	f.BoolVar(&o.again, "again", false, "take logs in even if the server has sent their time itself")
 	f.BoolVar(&o.json, "json", false, "print the summary as JSON")
 	return cmd
 }
@@ -86,7 +102,7 @@ func (a *app) runImport(ctx context.Context, o importOptions, paths []string) er
 		defer func() { err = errors.Join(err, node.Close()) }()
 		line := a.progress()
 		summary, err := node.Import(ctx, ingest.ImportOptions{
-			Server: o.server, Region: o.region, Format: format, Location: zone, Paths: paths, ClockErr: o.clockErr, Until: until,
+			Server: o.server, Region: o.region, Format: format, Location: zone, Paths: paths, ClockErr: o.clockErr, Until: until, Again: o.again,
 			Progress: func(p ingest.Progress) {
 				line.show("reading %3d%%  %d files, %d lines", 100*p.Bytes/max(p.TotalBytes, 1), p.Files, p.Lines)
 			},
@@ -97,7 +113,7 @@ func (a *app) runImport(ctx context.Context, o importOptions, paths []string) er
 		}
 		line.show("sending to the log")
 		if err := node.Forward(ctx); err != nil {
-			return err
+			return fmt.Errorf("the events are taken in and will be sent by the next import or serve of node %s: %w", o.node, err)
 		}
 		line.done()
 		if err := a.printSummary(&summary, o.json); err != nil {
@@ -106,7 +122,7 @@ func (a *app) runImport(ctx context.Context, o importOptions, paths []string) er
 		switch {
 		case summary.Conflicts > 0:
 			return errPerson
-		case refusedLines(&summary) > 0 && summary.Accepted+summary.Duplicates == 0:
+		case summary.AllRefused():
 			return usagef("import: every event was refused; nothing was taken in")
 		}
 		return nil
@@ -125,6 +141,11 @@ func (a *app) printSummary(s *ingest.Summary, asJSON bool) error {
 	a.printf(", %d refused\n", refusedLines(s))
 	for _, r := range s.Refused {
 		a.printf("  refused %6d  %s, as in %s\n", r.Count, r.Reason, r.Example)
+	}
+	for _, k := range s.Skipped {
+		if k.Kind == ingest.Unfinished {
+			a.printf("  skipped %6d  last lines that are not finished: import them again once they are\n", k.Count)
+		}
 	}
 	if len(s.Skipped) > 0 {
 		kinds := 0

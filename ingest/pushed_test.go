@@ -1,0 +1,53 @@
+package ingest
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// A server that sent its log itself is not imported for the same time: the ids of the
+// two differ, so its kills would count twice.
+func TestImportOfWhatWasPushed(t *testing.T) {
+	conn := newLog(t)
+	n, _ := openNode(t, conn, Config{Node: "live"})
+	dir := t.TempDir()
+	at := time.Date(2026, 3, 9, 21, 30, 0, 0, time.UTC)
+	path := put(t, filepath.Join(dir, "a.log"), []byte(arena2))
+	push := func(server, id string, shift time.Duration) {
+		e := event(id, at.Add(shift).Sub(noon).Seconds())
+		accept(t, n, server, e)
+	}
+	push("arena", "1A2B3C:4711", 0)
+	push("arena", "1A2B3C:4812", 999*time.Millisecond)
+	push("before", "1A2B3C:4711", -time.Second)
+	push("after", "1A2B3C:4711", time.Second)
+	push("json", "b17", 0)
+	forwardNow(t, n)
+	im, _ := openNode(t, conn, Config{Node: "import"})
+	for server, refused := range map[string]bool{"arena": true, "before": false, "after": false, "json": false, "nobody": false} {
+		s, err := im.Import(t.Context(), ImportOptions{Server: server, Region: "eu", Paths: []string{path}})
+		pushed, ok := errors.AsType[*PushedError](err)
+		switch {
+		case ok != refused || !refused && (err != nil || s.Accepted != 2):
+			t.Errorf("%s: %+v, %v", server, s, err)
+		case refused && (pushed.Events != 2 || !pushed.From.Time().Equal(at) || pushed.To.Time().Sub(at) != 999*time.Millisecond):
+			t.Errorf("%s: %+v", server, pushed)
+		}
+	}
+	s, err := im.Import(t.Context(), ImportOptions{Server: "arena", Region: "eu", Paths: []string{path}, Again: true})
+	if err != nil || s.Accepted != 2 {
+		t.Errorf("again: %+v, %v", s, err)
+	}
+	forwardNow(t, im)
+	// All of it is in now: nothing would count twice that does not already.
+	if s := importNow(t, im, path); s.Duplicates != 2 {
+		t.Errorf("%+v", s)
+	}
+	// Events that bring their own ids are the same ones, sent or imported.
+	json := put(t, filepath.Join(dir, "a.ndjson"), []byte(`{"id":"n:1","type":"kill","at":"2026-03-09T21:30:00Z","player":"p","target":"r"}`))
+	if s := importNow(t, im, json); s.Accepted != 1 {
+		t.Errorf("%+v", s)
+	}
+}
