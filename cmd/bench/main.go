@@ -5,6 +5,7 @@
 //	go run ./cmd/bench histories    # settler, simulation and verify agree
 //	go run ./cmd/bench logs         # real logs: import and settlement
 //	go run ./cmd/bench ingest       # what it costs to take an event in
+//	go run ./cmd/bench kills        # nothing acknowledged is lost, whatever is killed
 //
 // Each says with -h what it takes. Wall times depend on what else the machine does:
 // compare the ratios, the rows that the server read, and the CPU seconds of this
@@ -31,6 +32,7 @@ const help = `bench measures photofinish beside its floors and checks its answer
   go run ./cmd/bench histories --from N --to M [--wild NAME] [--jobs J]
   go run ./cmd/bench logs --logs DIR [--rules FILE]
   go run ./cmd/bench ingest [--only decode,spool,…] [--logs DIR]
+  go run ./cmd/bench kills --cycles N [--seed S]
 
 Add -h to one of them for what it does.
 `
@@ -47,7 +49,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	commands := map[string]func(context.Context, []string) error{"settle": runSettle, "histories": runHistories, "logs": runLogs, "ingest": runIngest}
+	commands := map[string]func(context.Context, []string) error{
+		"settle": runSettle, "histories": runHistories, "logs": runLogs, "ingest": runIngest, "kills": runKills,
+	}
 	if len(args) == 0 || commands[args[0]] == nil {
 		fmt.Fprint(os.Stderr, help)
 		return flag.ErrHelp
