@@ -13,7 +13,7 @@ import (
 
 // killEnv makes this test binary a game server that keeps events in the folder that it
 // names, and prints the id of each that was accepted.
-const killEnv = "PHOTOFINISH_TEST_SENDER"
+const killEnv = "PFTEST_SENDER"
 
 func TestMain(m *testing.M) {
 	dir := os.Getenv(killEnv)

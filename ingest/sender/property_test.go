@@ -39,7 +39,7 @@ func TestRandomHistories(t *testing.T) {
 	if testing.Short() {
 		n = 2 // the race detector's part
 	}
-	if more, err := strconv.Atoi(os.Getenv("PHOTOFINISH_HISTORIES")); err == nil {
+	if more, err := strconv.Atoi(os.Getenv("PFTEST_HISTORIES")); err == nil {
 		n = more
 	}
 	for seed := range n {

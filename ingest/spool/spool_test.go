@@ -240,7 +240,7 @@ func TestStageLargerThanASegment(t *testing.T) {
 }
 
 // lockEnv makes this test binary open the spool it names and report.
-const lockEnv = "PHOTOFINISH_TEST_SPOOL"
+const lockEnv = "PFTEST_SPOOL"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(lockEnv); dir != "" {
