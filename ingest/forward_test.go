@@ -161,6 +161,30 @@ func TestRecount(t *testing.T) {
 	}
 }
 
+// What a node that was killed left in its spool is forwarded for it, also where it has
+// never said anything, and only once; a spool that a process holds is left to that.
+func TestForwardIdle(t *testing.T) {
+	conn := newLog(t)
+	dir := t.TempDir()
+	n, _ := openNode(t, conn, Config{Dir: dir})
+	held, _ := openNode(t, conn, Config{Node: "n2", Dir: dir})
+	accept(t, n, "s", events(1, 10)...)
+	accept(t, held, "s2", events(1, 3)...)
+	_ = n.Close()
+	for range 2 {
+		if err := ForwardIdle(t.Context(), conn, discard(), dir, time.Now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := rowsAndOffsets(t, conn); got != "10/10 10/10 10/10" {
+		t.Errorf("the log holds %s", got)
+	}
+	var rows uint64
+	if scan(t, conn, "SELECT count() FROM progress", &rows); rows != 1 {
+		t.Errorf("%d rows of progress", rows)
+	}
+}
+
 // Every row says again what is lost and void, and which watermark goes with its offset.
 func TestEachRowSaysAllAgain(t *testing.T) {
 	conn := newLog(t)

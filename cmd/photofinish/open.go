@@ -51,10 +51,10 @@ func (a *app) withStore(ctx context.Context, work func(*clickhouse.Server) error
 }
 
 // withLog is as withStore, for work that settles: what the local nodes that do not run have
-// sent is counted again if the engine was restarted since.
+// in their spools is forwarded, and counted again if the engine was restarted since.
 func (a *app) withLog(ctx context.Context, work func(*clickhouse.Server) error) error {
 	return a.withStore(ctx, func(server *clickhouse.Server) error {
-		if err := ingest.Recount(ctx, server.Conn(), a.log, a.spoolDir(), time.Now); err != nil {
+		if err := ingest.ForwardIdle(ctx, server.Conn(), a.log, a.spoolDir(), time.Now); err != nil {
 			return err
 		}
 		return work(server)

@@ -128,8 +128,28 @@ func (p *process) addStore() {
 	}
 }
 
-// forwardLimit is how long a node that stops goes on sending what it has.
-const forwardLimit = 30 * time.Second
+// forwardLimit is how long a node that stops goes on sending what it has, and forwardAgain
+// when it tries again after that failed: ClickHouse may be starting yet.
+const (
+	forwardLimit = 30 * time.Second
+	forwardAgain = 500 * time.Millisecond
+)
+
+// forwardAll forwards what a node has, again and again until that succeeds, there is
+// nothing to forward, or ctx is done; then it returns why the last try failed.
+func forwardAll(ctx context.Context, node *ingest.Node) error {
+	for {
+		err := node.Forward(ctx)
+		if s := node.Status(); err == nil || s.Last <= s.Forwarded {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(forwardAgain):
+		}
+	}
+}
 
 // addIngest opens the node, which needs no ClickHouse, and adds it with its keys. The
 // function that it returns closes the node.
@@ -191,7 +211,7 @@ func (p *process) addIngest(ctx context.Context) (closeNode func() error, err er
 		err := node.Run(ctx)
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), forwardLimit)
 		defer cancel()
-		if err := node.Forward(ending); err != nil {
+		if err := forwardAll(ending, node); err != nil {
 			s := node.Status()
 			p.log.WarnContext(ending, "events stay in the spool until the next start", "events", s.Last-min(s.Forwarded, s.Last), "err", err)
 		}
@@ -204,7 +224,8 @@ func (p *process) addIngest(ctx context.Context) (closeNode func() error, err er
 // addSettlement adds the scheduled settlement.
 func (p *process) addSettlement(plan serve.Plan) {
 	newSettler := func(rhythm hour.Config) (serve.Settler, error) {
-		return p.newSettler(p.later.Server(), rhythm)
+		settler, err := p.newSettler(p.later.Server(), rhythm)
+		return &idleForwarder{Settler: settler, process: p}, err
 	}
 	p.settlement = serve.NewSettlement(plan, p.later.Opened(), newSettler, p.log, time.Now)
 	p.metrics.Settlement(p.settlement)
@@ -223,6 +244,29 @@ func (p *process) addSettlement(plan serve.Plan) {
 		return serve.OK, "last run ended at " + s.Success.UTC().Format(time.RFC3339) + ", the next begins at " + s.Next.UTC().Format(time.RFC3339)
 	})
 	p.group.Add("settle", p.settlement.Run)
+}
+
+// idleForwarder settles what the local nodes that no process runs have in their spools,
+// too, such as that of imports: it forwards for them before its first run, and counts again
+// before any other where the engine was restarted since.
+type idleForwarder struct {
+	*settle.Settler
+
+	process *process
+	done    bool // the first run
+}
+
+// Run is that of the settler.
+func (f *idleForwarder) Run(ctx context.Context, set *rules.Ruleset, now hour.Now) (settle.Result, error) {
+	p, catchUp := f.process, ingest.ForwardIdle
+	if f.done {
+		catchUp = ingest.Recount
+	}
+	if err := catchUp(ctx, p.later.Conn(), p.log, p.spoolDir(), time.Now); err != nil {
+		return settle.Result{}, err
+	}
+	f.done = true
+	return f.Settler.Run(ctx, set, now)
 }
 
 func (p *process) newSettler(server *clickhouse.Server, rhythm hour.Config) (*settle.Settler, error) {
