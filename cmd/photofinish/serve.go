@@ -128,6 +128,20 @@ func (p *process) addStore() {
 	}
 }
 
+// startLimit is how long what needs ClickHouse waits for its start before it begins all the
+// same, and then says that it is away.
+const startLimit = 5 * time.Second
+
+// awaitStore waits until ClickHouse is open, for startLimit at most: what is done then
+// succeeds at once, and nobody is warned of a start that takes its time.
+func (p *process) awaitStore(ctx context.Context) {
+	select {
+	case <-p.later.Opened():
+	case <-time.After(startLimit):
+	case <-ctx.Done():
+	}
+}
+
 // forwardLimit is how long a node that stops goes on sending what it has, and forwardAgain
 // when it tries again after that failed: ClickHouse may be starting yet.
 const (
@@ -208,6 +222,7 @@ func (p *process) addIngest(ctx context.Context) (closeNode func() error, err er
 		return serve.OK, ""
 	})
 	p.group.Add("node", func(ctx context.Context) error {
+		p.awaitStore(ctx)
 		err := node.Run(ctx)
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), forwardLimit)
 		defer cancel()
@@ -217,7 +232,10 @@ func (p *process) addIngest(ctx context.Context) (closeNode func() error, err er
 		}
 		return err
 	})
-	p.group.Add("keys", known.Run)
+	p.group.Add("keys", func(ctx context.Context) error {
+		p.awaitStore(ctx)
+		return known.Run(ctx)
+	})
 	return node.Close, nil
 }
 
