@@ -83,7 +83,7 @@ option has is an error in either.`,
 	f.StringVar(&a.clickhouseDatabase, "clickhouse.database", "photofinish", "database of all tables")
 	f.StringVar(&a.clickhouseLibrary, "clickhouse.library", "", "a libchdb.so to use instead of fetching one")
 	root.AddCommand(a.serveCommand(), a.ingestCommand(), a.announceCommand(), a.forwardCommand(), a.doctorCommand(), a.demoCommand(),
-		a.importCommand(), a.settleCommand(), a.reportCommand(), a.explainCommand(), a.verifyCommand(), a.nodesCommand(),
+		a.importCommand(), a.settleCommand(), a.reportCommand(), a.explainCommand(), a.verifyCommand(), a.nodesCommand(), a.spoolCommand(),
 		a.keysCommand(), a.rulesCommand(), a.versionCommand())
 	for _, cmd := range root.Commands() {
 		cmd.DisableFlagsInUseLine = true

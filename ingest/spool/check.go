@@ -12,9 +12,9 @@ import (
 
 // Report is what Check found in a folder.
 type Report struct {
-	Segments []SegmentReport // by running number
-	Damaged  []SegmentReport // what was put aside in damaged/
-	Problems []string        // of the folder as a whole; the first is the gravest
+	Segments []SegmentReport `json:"segments"` // by running number
+	Damaged  []SegmentReport `json:"damaged"`  // what was put aside in damaged/
+	Problems []string        `json:"problems"` // of the folder as a whole; the first is the gravest
 }
 
 // OK says that nothing needs a person: no segment has a problem, and none was put aside.
@@ -24,12 +24,12 @@ func (r *Report) OK() bool {
 
 // SegmentReport is what Check found in one file.
 type SegmentReport struct {
-	Path     string
-	First    uint64   // its first offset; 0: its header cannot be read
-	Last     uint64   // the last offset that can be read; First-1: none
-	Events   uint64   // how many can be read
-	Missing  []Span   // offsets that should be in it and cannot be read
-	Problems []string // in words, with bytes and offsets
+	Path     string   `json:"path"`
+	First    uint64   `json:"first,string"`  // its first offset; 0: its header cannot be read
+	Last     uint64   `json:"last,string"`   // the last offset that can be read; First-1: none
+	Events   uint64   `json:"events,string"` // how many can be read
+	Missing  []Span   `json:"missing"`       // offsets that should be in it and cannot be read
+	Problems []string `json:"problems"`      // in words, with bytes and offsets
 }
 
 // Check reads every segment of a folder and says what is damaged. It changes nothing
