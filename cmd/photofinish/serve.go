@@ -128,6 +128,26 @@ func (p *process) addStore() {
 	}
 }
 
+// shownGaps is how many gaps /healthz names.
+const shownGaps = 10
+
+// gapsText says which numbers of servers have not come to this node.
+func gapsText(gaps []httpapi.Gap) string {
+	var said []string
+	for i, g := range gaps {
+		if i == shownGaps {
+			said = append(said, fmt.Sprintf("and %d more", len(gaps)-shownGaps))
+			break
+		}
+		of := ""
+		if g.Log != "" {
+			of = "bytes of its log "
+		}
+		said = append(said, fmt.Sprintf("%s lacks %s%d–%d", g.Server, of, g.First, g.Last))
+	}
+	return strings.Join(said, "; ")
+}
+
 // startLimit is how long what needs ClickHouse waits for its start before it begins all the
 // same, and then says that it is away.
 const startLimit = 5 * time.Second
@@ -221,6 +241,7 @@ func (p *process) addIngest(ctx context.Context) (closeNode func() error, err er
 		}
 		return serve.OK, ""
 	})
+	p.health.Add("gaps", func() (serve.Status, string) { return serve.OK, gapsText(handler.Gaps()) })
 	p.group.Add("node", func(ctx context.Context) error {
 		p.awaitStore(ctx)
 		err := node.Run(ctx)

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"photofinish/rules"
 )
 
 // Numbers that do not come are named, those that come late are not, and a server that
@@ -102,5 +104,17 @@ func TestGapsAreBounded(t *testing.T) {
 	g.bytes("a", "l", 5*maxGaps*2+1, 1)
 	if n := len(g.list()); n > maxGaps {
 		t.Errorf("there are %d gaps", n)
+	}
+}
+
+// What a sender says it gave to no event is no gap; rubbish says nothing.
+func TestVoidNumbersAreNoGap(t *testing.T) {
+	g := newGaps()
+	beat := func(void string) rules.Event {
+		return rules.Event{Type: rules.TypeHeartbeat, Attrs: map[string]string{attrVoid: void}}
+	}
+	g.numbers("s", []rules.Event{{Seq: 1}, beat("2-4194310,x-9,9-8,0-5,7"), {Seq: 4_194_311}, {Seq: 4_194_320}, beat("4194312-4194315")})
+	if want := (Gap{Server: "s", First: 4_194_316, Last: 4_194_319}); len(g.list()) != 1 || g.list()[0] != want {
+		t.Errorf("%v, want %v alone", g.list(), want)
 	}
 }
