@@ -129,35 +129,42 @@ func pages(t *testing.T, reports []announce.Report) string {
 	return b.String()
 }
 
-// Two hundred cuts with a sale in each are read well under a second, unless the
-// machine is busy, for which there is room.
-func TestLoadAllIsQuick(t *testing.T) {
-	conn := tables(t)
-	l := &ledger{rulesets: history(t).rulesets}
-	for i := range 200 {
-		var entries []rules.Entry
-		for j := range 10 {
-			name := fmt.Sprintf("p%d-%d", i, j)
-			entries = append(entries,
-				award("moth-hunter", "world", 0, rules.Provisional, false, claim(name, "2026-11-20T07:00:00Z", time.Second, "lamp")),
-				allocation("celestial-mount", name, "2026-11-20T07:00:00Z", 100000, rules.Reserved, ""))
+// What is read of twice as many cuts, with a sale in each, allocates about twice as much.
+func TestLoadGrowsWithTheCuts(t *testing.T) {
+	selections := map[string]announce.Selection{"all": announce.All(), "latest": announce.Latest(), "standing": announce.Standing()}
+	allocated := func(cuts int) map[string]float64 {
+		conn := tables(t)
+		l := &ledger{rulesets: history(t).rulesets}
+		for i := range cuts {
+			var entries []rules.Entry
+			for j := range 10 {
+				name := fmt.Sprintf("p%d-%d", i, j)
+				entries = append(entries,
+					award("moth-hunter", "world", 0, rules.Provisional, false, claim(name, "2026-11-20T07:00:00Z", time.Second, "lamp")),
+					allocation("celestial-mount", name, "2026-11-20T07:00:00Z", 100000, rules.Reserved, ""))
+			}
+			l.settle(fmt.Sprintf("2026-11-20T08:%02d:%02dZ", i/60, i%60), rules.Settled{Events: 1}, nil, entries...)
 		}
-		l.settle(fmt.Sprintf("2026-11-20T08:%02d:%02dZ", i/60, i%60), rules.Settled{Events: 1}, nil, entries...)
+		record(t, conn, l.cuts, l.entries)
+		counts := map[string]float64{}
+		for name, sel := range selections {
+			counts[name] = testing.AllocsPerRun(1, func() {
+				reports, err := announce.Load(t.Context(), conn, sel)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r := reports[len(reports)-1]; r.Sales[0].Sold != int64(10*cuts) {
+					t.Errorf("%s: %d sold", name, r.Sales[0].Sold)
+				}
+			})
+		}
+		return counts
 	}
-	record(t, conn, l.cuts, l.entries)
-	for name, sel := range map[string]announce.Selection{"all": announce.All(), "latest": announce.Latest(), "standing": announce.Standing()} {
-		begun := time.Now()
-		reports, err := announce.Load(t.Context(), conn, sel)
-		if err != nil {
-			t.Fatal(err)
-		}
-		took := time.Since(begun)
-		t.Logf("%s: %v", name, took)
-		if took > 5*time.Second {
-			t.Errorf("%s took %v", name, took)
-		}
-		if r := reports[len(reports)-1]; r.Sales[0].Sold != 2000 {
-			t.Errorf("%s: %d sold", name, r.Sales[0].Sold)
+	some, twice := allocated(60), allocated(120)
+	for name := range selections {
+		t.Logf("%s: %.0f, then %.0f", name, some[name], twice[name])
+		if twice[name] > 3*some[name] {
+			t.Errorf("%s: %.0f allocations of 60 cuts, %.0f of 120", name, some[name], twice[name])
 		}
 	}
 }
