@@ -204,17 +204,17 @@ func TestEachRowSaysAllAgain(t *testing.T) {
 	}
 }
 
-// A row of another node counts as known if that node has published its place and has not
-// lost it.
+// A row of another node counts as known if that node has published its place and has named
+// it neither lost nor void: no settlement reads either.
 func TestKnownIsWhatIsPublished(t *testing.T) {
 	conn := newLog(t)
 	a, _ := openNode(t, conn, Config{Node: "a"})
-	accept(t, a, "s", events(1, 4)...)
+	accept(t, a, "s", events(1, 5)...)
 	forwardNow(t, a)
-	exec(t, conn, "INSERT INTO progress SELECT * REPLACE (published + 1 AS published, 3 AS offset, [(2, 2)] AS lost) FROM progress ORDER BY published DESC LIMIT 1")
+	exec(t, conn, "INSERT INTO progress SELECT * REPLACE (published + 1 AS published, 4 AS offset, [(2, 2)] AS lost, [(3, 3)] AS void) FROM progress ORDER BY published DESC LIMIT 1")
 	b, clock := openNode(t, conn, Config{Node: "b"})
 	clock.t = noon.Add(time.Hour)
-	if r := accept(t, b, "s", events(1, 4)...); r.Accepted != 2 || r.Duplicates != 2 || r.Conflicts != 0 {
+	if r := accept(t, b, "s", events(1, 5)...); r.Accepted != 3 || r.Duplicates != 2 || r.Conflicts != 0 {
 		t.Errorf("%+v", r)
 	}
 }

@@ -57,7 +57,8 @@ func (n *Node) lookupOld(ctx context.Context, server string, records []candidate
 
 // known calls fn with every event of a server in the merged log that has one of the
 // ids, and its offset if it is one of this node. A row counts if its node has published its
-// place, and has not named it lost: any other may be gone again.
+// place, and has named it neither lost nor void: any other may be gone again, or is read by
+// no settlement.
 func (n *Node) known(ctx context.Context, server string, ids []string, fn func(k key, content rules.Content, own uint64)) error {
 	words := map[string]*word{}
 	for some := range slices.Chunk(ids, lookupIDs) {
@@ -73,7 +74,7 @@ func (n *Node) known(ctx context.Context, server string, ids []string, fn func(k
 				}
 				words[r.node] = &w
 			}
-			if w := words[r.node]; r.offset > w.offset || w.lost.has(r.offset) {
+			if w := words[r.node]; r.offset > w.offset || w.lost.has(r.offset) || w.void.has(r.offset) {
 				continue
 			}
 			own := uint64(0)
