@@ -70,7 +70,10 @@ func check(disk FS, dir string) (r Report, err error) {
 		}
 		r.Segments = append(r.Segments, checkSegment(disk, &list[i], i == len(list)-1))
 	}
-	st, known := readState(disk, dir)
+	st, known, err := readState(disk, dir)
+	if err != nil {
+		return Report{}, err
+	}
 	switch n := len(list); {
 	case !known && n > 0:
 		r.Problems = append(r.Problems, stateName+" is missing or damaged; it is made again from the segments and the log")

@@ -368,7 +368,7 @@ func (w *world) damage() {
 		path = list[len(list)-1]
 	}
 	statePath := filepath.Join(simDir, stateName)
-	st, known := readState(w.disk.process(), simDir)
+	st, known, _ := readState(w.disk.process(), simDir)
 	number, _ := segmentNumber(filepath.Base(list[len(list)-1]))
 	switch w.kind {
 	case "flip":

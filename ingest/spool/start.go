@@ -18,7 +18,10 @@ func (s *Spool) load() error {
 	if err != nil {
 		return err
 	}
-	st, known := readState(s.disk, s.dir) // R3: without it the rest must do
+	st, known, err := readState(s.disk, s.dir) // R3: without it the rest must do
+	if err != nil {
+		return err
+	}
 	f := &found{newer: st.Segment, bound: st.Bound}
 	sizes := map[uint64]int64{}
 	for _, e := range entries {
@@ -48,7 +51,9 @@ func (s *Spool) load() error {
 		s.number, s.bound = f.newer, f.bound
 	}
 	s.lost, s.void, s.pruned, s.guessed = st.Lost, st.Void, st.Pruned, !known
-	s.setEnds()
+	if err := s.setEnds(); err != nil {
+		return err
+	}
 	if n := len(s.segments); n > 0 {
 		last := &s.segments[n-1]
 		oldest := s.segments[0].first
@@ -57,7 +62,9 @@ func (s *Spool) load() error {
 		}
 		s.missing = s.missing.add(span(s.pruned+1, oldest)...) // R12
 		f.short = sizes[last.number] < last.size
-		s.readEnd(last, f)
+		if err := s.readEnd(last, f); err != nil {
+			return err
+		}
 	} else {
 		f.first = st.Pruned + 1
 	}
@@ -144,7 +151,7 @@ func (s *Spool) highestDamaged() (number uint64) {
 // setEnds tells each segment where it ends. R11: that is where any later one begins.
 // R10: where one is missing behind it, it is trusted only as far as it says itself
 // that it was synced, and the rest is unreadable.
-func (s *Spool) setEnds() {
+func (s *Spool) setEnds() error {
 	for i := len(s.segments) - 2; i >= 0; i-- {
 		g, after := &s.segments[i], &s.segments[i+1]
 		g.end = min(after.first, after.end)
@@ -152,27 +159,34 @@ func (s *Spool) setEnds() {
 			continue
 		}
 		var f found
-		s.readEnd(g, &f)
+		if err := s.readEnd(g, &f); err != nil {
+			return err
+		}
 		if f.first < g.end {
 			s.missing = s.missing.add(span(max(f.first, g.first), g.end)...)
 			g.end = f.first
 		}
 	}
+	return nil
 }
 
 // readEnd finds S and T of a segment. Of a staged one all up to its bound was on disk
-// before it got its name; what is not there any more is for Read to find.
-func (s *Spool) readEnd(g *segment, f *found) {
+// before it got its name; what is not there any more is for Read to find. Only an error
+// that says nothing of the file is returned.
+func (s *Spool) readEnd(g *segment, f *found) error {
 	f.first = g.first
 	if g.staged() {
 		f.first = g.bound
-		return
+		return nil
 	}
 	file, err := s.disk.Open(g.path)
-	if err != nil {
+	switch {
+	case isDamage(err):
 		s.log.Error("segment cannot be opened", "path", g.path, "err", err)
 		f.short = true
-		return
+		return nil
+	case err != nil:
+		return err
 	}
 	defer func() { _ = file.Close() }()
 	in := &scanner{in: &patient{file: file}, salt: g.salt, at: bodyAt, limit: g.size}
@@ -220,6 +234,7 @@ func (s *Spool) readEnd(g *segment, f *found) {
 	if junkEnd > good {
 		f.junk += junk
 	}
+	return nil
 }
 
 // carryOut does what was decided. R13: what no sync is known to have covered is written

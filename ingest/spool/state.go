@@ -48,17 +48,23 @@ func decodeState(b []byte) (st state, ok bool) {
 	return st, true
 }
 
-func readState(disk FS, dir string) (st state, ok bool) {
+// readState returns the state, where there is a whole one. An error says nothing of the
+// file, so that without it the newest segment could be missing unseen.
+func readState(disk FS, dir string) (st state, ok bool, err error) {
 	f, err := disk.Open(filepath.Join(dir, stateName))
-	if err != nil {
-		return state{}, false
+	switch {
+	case errors.Is(err, fs.ErrNotExist), isDamage(err):
+		return state{}, false, nil
+	case err != nil:
+		return state{}, false, err
 	}
 	defer func() { _ = f.Close() }()
 	b, err := io.ReadAll(io.NewSectionReader(&patient{file: f}, 0, maxStateBytes))
-	if err != nil {
-		return state{}, false
+	if err != nil { // it fails with io.EOF alone
+		return state{}, false, nil
 	}
-	return decodeState(b)
+	st, ok = decodeState(b)
+	return st, ok, nil
 }
 
 // save writes state.json, one call at a time. It is best effort: where it fails, the
