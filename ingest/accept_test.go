@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"photofinish/ingest/spool"
 	"photofinish/rules"
@@ -156,6 +157,27 @@ func TestRoundsFailAlone(t *testing.T) {
 			t.Errorf("%+v", conflict.Result)
 		}
 	})
+}
+
+// A server whose events the disk does not take speaks all the same: the watermark waits for
+// what it keeps meanwhile.
+func TestRefusedIsNotSilent(t *testing.T) {
+	var fails error
+	n, clock := openNode(t, nil, Config{Stop: func(string) error { return fails }})
+	accept(t, n, "s", heartbeat(0))
+	fails = errors.New("no space left on device")
+	for minute := range 60 {
+		clock.t = noon.Add(time.Duration(minute) * time.Minute)
+		b := Batch{Server: "s", Region: "eu", Events: []rules.Event{event(clock.t.String(), clock.t.Sub(noon).Seconds())}}
+		if _, err := n.Accept(t.Context(), b); err == nil {
+			t.Fatal("it was taken")
+		}
+	}
+	promises := newPromises()
+	m, _ := promises.at(&n.marks, clock.t, n.cfg.SilentAfter)
+	if got := clockText(rules.Instant(m.ns)); got != "11:59:58.95" || len(m.silent) > 0 {
+		t.Errorf("the watermark is %s, silent is %v", got, m.silent)
+	}
 }
 
 // A heartbeat is answered when the newest round has landed, and fails with it.

@@ -201,11 +201,8 @@ func (n *Node) commit(s *spool.Spool) {
 		n.flying = nil
 		if r.err == nil {
 			n.land(r)
-		} else if n.waiting != nil {
-			// What a server says behind something that was lost would promise too much.
-			for server := range r.told {
-				delete(n.waiting.told, server)
-			}
+		} else {
+			n.fail(r)
 		}
 		n.mu.Unlock()
 		close(r.done)
@@ -224,5 +221,19 @@ func (n *Node) land(r *round) {
 	}
 	for server, said := range r.told {
 		n.marks.reported(server, said)
+	}
+}
+
+// fail notes that a round is perhaps on no disk. Its servers were heard all the same: what
+// they could not tell they keep and send again, so the watermark must not pass it as if
+// they were silent. The node is locked.
+func (n *Node) fail(r *round) {
+	for server, said := range r.told {
+		if _, known := n.marks.Servers[server]; known {
+			n.marks.reported(server, report{Region: said.Region, HeardNs: said.HeardNs})
+		}
+		if n.waiting != nil { // what it says behind something that was lost would promise too much
+			delete(n.waiting.told, server)
+		}
 	}
 }
