@@ -48,7 +48,7 @@ func (c *clocks) learn(server, header string, now time.Time) bool {
 	newer.ErrNs = newer.ErrAt(rules.Instant(t[2] + t[3] - t[0]))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	kept, known := c.kept[server]
+	kept, known := c.believed(server, now)
 	if known && newer.MeasuredNs <= kept.MeasuredNs {
 		return true // older than what is known, or the same again
 	}
@@ -61,14 +61,26 @@ func (c *clocks) learn(server, header string, now time.Time) bool {
 	return true
 }
 
-// of returns what is known of a server's clock; nil: nothing.
-func (c *clocks) of(server string) *ingest.Clock {
+// of returns what is known of a server's clock at now; nil: nothing.
+func (c *clocks) of(server string, now time.Time) *ingest.Clock {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if clock, known := c.kept[server]; known {
+	if clock, known := c.believed(server, now); known {
 		return &clock
 	}
 	return nil
+}
+
+// believed returns what is kept of a server's clock, unless it was measured later than now:
+// then the node's own clock was ahead and has been set back, and what it said is no
+// measure of anything, but would go before all that is measured until then.
+func (c *clocks) believed(server string, now time.Time) (kept ingest.Clock, known bool) {
+	kept, known = c.kept[server]
+	if known && kept.MeasuredNs > now.Add(maxAhead).UnixNano() {
+		delete(c.kept, server)
+		return ingest.Clock{}, false
+	}
+	return kept, known
 }
 
 func fourTimes(header string) (t [4]int64, ok bool) {

@@ -150,24 +150,24 @@ func TestKeptExchange(t *testing.T) {
 	}
 	want := func(skew, off time.Duration) {
 		t.Helper()
-		got := c.of("a")
+		got := c.of("a", at)
 		wrong := time.Duration(got.OffsetNs) + skew
 		// Half a microsecond for the drift while the exchange lasted and what came after.
 		if errNs := time.Duration(got.ErrNs); wrong.Abs() > time.Microsecond || errNs < off || errNs > off+500*time.Microsecond {
 			t.Fatalf("kept is an offset of %s ± %s, want %s ± %s", time.Duration(got.OffsetNs), errNs, -skew, off)
 		}
 	}
-	if c.of("a") != nil {
+	if c.of("a", at) != nil {
 		t.Error("an unknown server has a clock")
 	}
 	learn(0, time.Second, 100*time.Millisecond)
 	want(time.Second, 50*time.Millisecond)
 	learn(time.Second, time.Second, 20*time.Millisecond)
 	want(time.Second, 10*time.Millisecond)
-	narrow := *c.of("a")
+	narrow := *c.of("a", at)
 	learn(time.Second, time.Second, 200*time.Millisecond) // slow, and so of no use
-	if *c.of("a") != narrow {
-		t.Errorf("a slow exchange replaced a narrow one by %+v", c.of("a"))
+	if *c.of("a", at) != narrow {
+		t.Errorf("a slow exchange replaced a narrow one by %+v", c.of("a", at))
 	}
 	learn(10*time.Minute, time.Second, 200*time.Millisecond) // the narrow one is ± 130 ms by now
 	want(time.Second, 100*time.Millisecond)
@@ -207,5 +207,21 @@ func TestHostileClock(t *testing.T) {
 	v.want(t, http.StatusOK, 0, 1, 0)
 	if a.node.last(t).Clock == nil {
 		t.Error("a good one is ignored")
+	}
+}
+
+// A node whose clock was ahead and is set back believes nothing that it measured then: all
+// that its servers send would lie in its future and be refused.
+func TestNodeClockIsSetBack(t *testing.T) {
+	c := newClocks()
+	ahead := noon.Add(time.Hour)
+	if !c.learn("a", header(ahead, -time.Hour, 0, 0), ahead) || c.of("a", ahead) == nil {
+		t.Fatal("an exchange is not taken")
+	}
+	if clock := c.of("a", noon); clock != nil {
+		t.Errorf("what was measured with the clock ahead is believed: %+v", clock)
+	}
+	if !c.learn("a", header(noon, 0, 0, 0), noon) || c.of("a", noon).OffsetNs != 0 {
+		t.Errorf("a new exchange is taken as %+v", c.of("a", noon))
 	}
 }

@@ -47,7 +47,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, err)
 		return
 	}
-	d.clock = h.clocks.of(p.key.Server)
+	d.clock = h.clocks.of(p.key.Server, h.cfg.Now())
 	result, err := h.accept(r.Context(), &p.key, d)
 	if err != nil {
 		h.refuse(w, r, err)
