@@ -180,6 +180,38 @@ func TestRefusedIsNotSilent(t *testing.T) {
 	}
 }
 
+// What a server says while something of it is in flight that then fails is not counted,
+// though the round that it came with lands: the watermark would pass what is sent again.
+func TestToldBehindAFailedRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, d := openOn(t, Config{})
+		send(t, n, "s", event("a", 0))
+		send(t, n, "other", event("b", 1))
+		send(t, n, "s", heartbeat(2))
+		d.sync(errors.New("no space left on device"))
+		d.sync(nil)
+		if said, known := n.marks.Servers["s"]; known {
+			t.Errorf("it told %+v", said)
+		}
+		if _, known := n.marks.Servers["other"]; !known {
+			t.Error("another server told nothing")
+		}
+	})
+}
+
+// A duplicate of what was in flight is not answered with "known" where that place is named
+// lost before the answer.
+func TestDuplicateInFlightIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, d := openOn(t, Config{})
+		send(t, n, "s", event("a", 0))
+		again := send(t, n, "s", event("a", 0))
+		n.lose([]rules.Span{{First: 1, Last: 1}})
+		d.sync(nil)
+		wantAnswers(t, "lost at once", "unknown", again)
+	})
+}
+
 // A heartbeat is answered when the newest round has landed, and fails with it.
 func TestHeartbeatWaitsForTheNewestRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
