@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -183,6 +184,26 @@ func TestForwardIdle(t *testing.T) {
 	if scan(t, conn, "SELECT count() FROM progress", &rows); rows != 1 {
 		t.Errorf("%d rows of progress", rows)
 	}
+}
+
+// A spool that only a person can put right keeps no settlement from what others have.
+func TestForwardIdlePassesOver(t *testing.T) {
+	conn := newLog(t)
+	dir := t.TempDir()
+	n, clock := openNode(t, conn, Config{Node: "z", Dir: dir})
+	accept(t, n, "s", events(1, 4)...)
+	_ = n.Close()
+	older := filepath.Join(dir, "a", "00000000000000000001.seg")
+	if err := os.MkdirAll(filepath.Dir(older), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(older, append([]byte("PFSPOOL\x01"), make([]byte, 9000)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := ForwardIdle(t.Context(), conn, discard(), dir, clock.now); err != nil {
+		t.Error(err)
+	}
+	wantLogged(t, conn, 4, 4)
 }
 
 // Every row says again what is lost and void, and which watermark goes with its offset.

@@ -52,7 +52,11 @@ func eachSpool(conn driver.Conn, log *slog.Logger, dir string, now func() time.T
 		if err != nil || !e.IsDir() {
 			continue // no spool of a node
 		}
-		if err := work(n); err != nil {
+		switch err := work(n); {
+		case errors.Is(err, spool.ErrVersion), errors.Is(err, ErrSpoolForeign):
+			// A person must act, and nobody's hour waits for that: the node lags, as any other.
+			log.Error("the spool of an idle node is left alone", "node", e.Name(), "err", err)
+		case err != nil:
 			return fmt.Errorf("catch up with the spool of node %s: %w", e.Name(), err)
 		}
 	}
