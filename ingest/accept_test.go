@@ -180,6 +180,31 @@ func TestRefusedIsNotSilent(t *testing.T) {
 	}
 }
 
+// The time in which a node's machine was suspended is nobody's silence.
+func TestSuspendedNode(t *testing.T) {
+	n, clock := openNode(t, nil, Config{})
+	accept(t, n, "s", heartbeat(0))
+	n.mu.Lock()
+	n.wasAsleep()
+	n.mu.Unlock()
+	clock.t = noon.Add(time.Hour)
+	promises := newPromises()
+	for _, c := range []struct {
+		after  time.Duration
+		silent int
+	}{{0, 0}, {n.cfg.SilentAfter, 0}, {time.Second, 1}} {
+		for ; c.after > beat; c.after -= beat {
+			clock.t = clock.t.Add(beat)
+			n.snapshot(n.spool)
+		}
+		clock.t = clock.t.Add(c.after)
+		_, marks := n.snapshot(n.spool)
+		if m, _ := promises.at(&marks, clock.t, n.cfg.SilentAfter); len(m.silent) != c.silent {
+			t.Errorf("at %s silent are %v", clock.t.Format(time.TimeOnly), m.silent)
+		}
+	}
+}
+
 // What a server says while something of it is in flight that then fails is not counted,
 // though the round that it came with lands: the watermark would pass what is sent again.
 func TestToldBehindAFailedRound(t *testing.T) {

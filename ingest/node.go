@@ -36,6 +36,7 @@ type Node struct {
 	waiting    *round // collects what comes in
 	flying     *round // is being written
 	committing bool   // a goroutine writes rounds
+	awake      int64  // when this process was last seen to run, by its clock; 0: nobody looks
 	status     Status
 
 	commits    sync.WaitGroup // that goroutine

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -63,6 +64,9 @@ func (n *Node) remember(s *spool.Spool, known *recent, marks *watermarks, whole 
 func (n *Node) snapshot(s *spool.Spool) (end uint64, marks watermarks) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.awake != 0 {
+		n.wasAsleep()
+	}
 	end = s.Last()
 	marks = n.marks.clone()
 	marks.End = n.end
@@ -107,5 +111,26 @@ func (n *Node) lose(lost []rules.Span) {
 	n.lost = n.lost.with(lost...)
 	if n.lost.count() > before.count() {
 		n.recent.forget(n.lost)
+	}
+}
+
+// wasAsleep notes that the process runs. Where it did not for some time, as on a machine
+// that was suspended, that time is nobody's silence, as if it had been started again. The
+// node is locked.
+func (n *Node) wasAsleep() {
+	now := n.now().UnixNano()
+	if n.awake != 0 && now-n.awake > int64(beat) {
+		n.marks.started = now
+	}
+	n.awake = now
+}
+
+// stayAwake looks, until ctx is done, whether the process runs.
+func (n *Node) stayAwake(ctx context.Context) {
+	for ctx.Err() == nil {
+		n.mu.Lock()
+		n.wasAsleep()
+		n.mu.Unlock()
+		pause(ctx, gap, nil)
 	}
 }

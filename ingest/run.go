@@ -83,6 +83,9 @@ func (n *Node) Run(ctx context.Context) error {
 }
 
 func (n *Node) run(ctx context.Context, forward func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go n.stayAwake(ctx)
 	failures := 0
 	for {
 		select {
