@@ -19,6 +19,7 @@ func (a *app) keysCommand() *cobra.Command {
 		Use:   "keys create|list|rotate|revoke",
 		Short: "Make and end the keys by which game servers push and others read",
 		Example: `  photofinish keys create --server eu-1 --region eu
+  (umask 077 && photofinish keys create --server eu-1 --region eu > eu-1.key)
   photofinish keys list`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -45,6 +46,7 @@ stamps in the source logs that it sends. A server has at most two active keys, s
 one can replace the other. With --role consumer or operator the key is for who reads: it
 has no server and no region.`,
 		Example: `  photofinish keys create --server eu-1 --region eu
+  (umask 077 && photofinish keys create --server eu-1 --region eu > eu-1.key)
   photofinish keys create --server cs-7 --region us --timezone America/Chicago --json
   photofinish keys create --role operator`,
 		Args: exactArgs(),
@@ -205,15 +207,18 @@ func keyOut(k *keys.Key) keyJSON {
 	}
 }
 
+// printNewKey prints the key alone on standard output, so that this may be a file of the
+// key, and what a person should know of it elsewhere.
 func (a *app) printNewKey(text string, k *keys.Key, replaces string, asJSON bool) error {
 	if asJSON {
 		out := keyOut(k)
 		out.Key, out.Replaces = text, replaces
 		return a.printJSON(out)
 	}
-	a.printf("%s\n\nThis is key %s, shown this once: keep it safe. Nodes know it within seconds.\n", text, k.ID)
+	a.printf("%s\n", text)
+	fmt.Fprintf(a.stderr, "This is key %s, shown this once: keep it safe. Nodes know it within seconds.\n", k.ID)
 	if replaces != "" {
-		a.printf("The key %s stays valid until you run: photofinish keys revoke %s\n", replaces, replaces)
+		fmt.Fprintf(a.stderr, "The key %s stays valid until you run: photofinish keys revoke %s\n", replaces, replaces)
 	}
 	return nil
 }
