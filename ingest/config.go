@@ -63,6 +63,12 @@ type Config struct {
 
 const maxBatchRows = 1_000_000
 
+// Check says what is wrong with a configuration, as New would.
+func (c Config) Check() error {
+	_, err := c.complete()
+	return err
+}
+
 func (c Config) complete() (Config, error) {
 	if err := checkNode(c.Node); err != nil {
 		return c, err

@@ -65,6 +65,13 @@ func TestDoctor(t *testing.T) {
 		}
 	}
 
+	// What serve would refuse is wrong here, too.
+	for _, wrong := range [][]string{{"--ingest.rate", "-1"}, {"--ingest.spool_quota", "1MiB"}, {"--serve.node", "../x"}} {
+		if d := examine(exitFailed, append(wrong, "--data", data, "--listen", "127.0.0.1:0")...); d.Checks[0].OK || !strings.Contains(d.Checks[0].Detail, wrong[1]) {
+			t.Errorf("%v: %+v", wrong, d.Checks[0])
+		}
+	}
+
 	addr := taken.Addr().String()
 	taken.Close()
 	d = examine(exitFailed, "--data", data, "--listen", "127.0.0.1:0", "--clickhouse.addrs", addr)

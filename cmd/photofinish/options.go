@@ -11,6 +11,7 @@ import (
 	"photofinish/cmd/photofinish/serve"
 	"photofinish/ingest"
 	"photofinish/ingest/httpapi"
+	"photofinish/ingest/spool"
 	"photofinish/rules/hour"
 )
 
@@ -81,7 +82,7 @@ func (o *options) hour() (hour.Config, error) {
 		}
 	}
 	if err := c.Validate(); err != nil {
-		return c, usageError{err}
+		return c, usagef("settle.period, settle.delay: %w", err)
 	}
 	return c, nil
 }
@@ -103,7 +104,10 @@ func (o *options) plan() (serve.Plan, error) {
 	return plan, err
 }
 
-// ingestConfig returns how the node works.
+// minSpoolQuota is four segments.
+const minSpoolQuota = 4 * spool.DefaultSegmentBytes
+
+// ingestConfig returns how the node works, and checks all options of ingest by their names.
 func (o *options) ingestConfig(spools string) (ingest.Config, error) {
 	for _, d := range []struct {
 		key   string
@@ -113,10 +117,22 @@ func (o *options) ingestConfig(spools string) (ingest.Config, error) {
 			return ingest.Config{}, usagef("%s is %s: give more than 0", d.key, d.value)
 		}
 	}
-	return ingest.Config{
+	switch {
+	case o.quota != 0 && o.quota < minSpoolQuota:
+		return ingest.Config{}, usagef("ingest.spool_quota is %v: give at least 256MiB, or 0 for what the disk has", (*sizeValue)(&o.quota))
+	case o.maxBody < 1 || o.maxBody > httpapi.LargestBody:
+		return ingest.Config{}, usagef("ingest.max_body is %v: give up to 1GiB", (*sizeValue)(&o.maxBody))
+	case !(o.rate >= httpapi.MinRate && o.rate <= httpapi.MaxRate): // nor not a number
+		return ingest.Config{}, usagef("ingest.rate is %v: give %v to %d requests a second", o.rate, httpapi.MinRate, httpapi.MaxRate)
+	}
+	cfg := ingest.Config{
 		Node: o.node, Dir: spools, SilentAfter: o.silentAfter, ClockErr: o.clockErr, NodeClockErr: o.nodeClockErr, Retention: o.retention,
 		Quota: o.quota,
-	}, nil
+	}
+	if err := cfg.Check(); err != nil {
+		return cfg, usageError{err}
+	}
+	return cfg, nil
 }
 
 // durationVar is a flag of a duration that may be given in days.

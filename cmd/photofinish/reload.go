@@ -21,6 +21,13 @@ func (p *process) reload(ctx context.Context) {
 		p.log.ErrorContext(ctx, "configuration not reloaded: the old one stays", "err", err)
 		return
 	}
+	if p.roles.ingest {
+		// A restart takes these over; it would fail, however long after.
+		if _, err := fresh.options.ingestConfig(p.spoolDir()); err != nil {
+			p.log.ErrorContext(ctx, "configuration not reloaded: the old one stays", "err", err)
+			return
+		}
+	}
 	if p.settlement != nil {
 		plan, err := fresh.options.plan()
 		if err != nil {

@@ -185,15 +185,17 @@ rules:
 // next start decides those too.
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
-	data, rulesFile := filepath.Join(dir, "data"), filepath.Join(dir, "rules.yaml")
-	write := func(text string) {
-		if err := os.WriteFile(rulesFile, []byte(text), 0o600); err != nil {
+	data, rulesFile, config := filepath.Join(dir, "data"), filepath.Join(dir, "rules.yaml"), filepath.Join(dir, "config.yaml")
+	writeFile := func(path, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	write := func(text string) { writeFile(rulesFile, text) }
 	write(twoRules)
+	writeFile(config, "{}\n")
 	args := []string{
-		"serve", "--data", data, "--settle.rules", rulesFile, "--listen", "127.0.0.1:0",
+		"serve", "--data", data, "--config", config, "--settle.rules", rulesFile, "--listen", "127.0.0.1:0",
 		"--settle.schedule", "@every 1s", "--settle.period", "10s", "--settle.delay", "0s",
 	}
 	p := start(t, args...)
@@ -231,6 +233,13 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.says(regexp.MustCompile(`configuration not reloaded: the old one stays.*broken`))
+	writeFile(config, "ingest: {rate: 0}\n") // of what only a restart takes over, too
+	write(twoRules)
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	p.says(regexp.MustCompile(`configuration not reloaded: the old one stays.*ingest.rate is 0`))
+	writeFile(config, "{}\n")
 	write(twoRules + "  - {id: two, kind: achievement, when: {type: kill}, threshold: 2}\n")
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
@@ -288,11 +297,14 @@ func TestServeRefuses(t *testing.T) {
 		{"operators' port taken", []string{"serve", "--listen", "127.0.0.1:0", "--serve.admin_listen", taken.Addr().String()}, exitFailed, "--serve.admin_listen"},
 		{"missing rules", append([]string{"serve", "--rules", "nowhere.yaml"}, none...), exitUsage, "nowhere.yaml"},
 		{"schedule", append([]string{"serve", "--settle.schedule", "hourly"}, none...), exitUsage, `settle.schedule: the schedule "hourly"`},
-		{"period", append([]string{"serve", "--settle.period", "9s"}, none...), exitUsage, "period of 9s"},
+		{"period", append([]string{"serve", "--settle.period", "9s"}, none...), exitUsage, "settle.period"},
 		{"no silence", append([]string{"ingest", "--ingest.silent_after", "0s"}, none...), exitUsage, "ingest.silent_after is 0s"},
 		{"duration", append([]string{"serve", "--settle.delay", "soon"}, none...), exitUsage, "soon"},
 		{"size", append([]string{"ingest", "--ingest.max_body", "lots"}, none...), exitUsage, "lots"},
-		{"body too large", append([]string{"ingest", "--ingest.max_body", "3GiB"}, none...), exitUsage, "body"},
+		{"body too large", append([]string{"ingest", "--ingest.max_body", "3GiB"}, none...), exitUsage, "ingest.max_body is 3GiB"},
+		{"no body", append([]string{"ingest", "--ingest.max_body", "0"}, none...), exitUsage, "ingest.max_body is 0"},
+		{"rate", append([]string{"ingest", "--ingest.rate", "-1"}, none...), exitUsage, "ingest.rate is -1"},
+		{"quota", append([]string{"ingest", "--ingest.spool_quota", "1MiB"}, none...), exitUsage, "ingest.spool_quota is 1MiB: give at least 256MiB"},
 		{"node", append([]string{"ingest", "--serve.node", "../x"}, none...), exitUsage, "../x"},
 		{"loop at", []string{"settle", "--loop", "--at", "2026-11-21T08:02:00Z"}, exitUsage, "--loop"},
 		{"rules of announce", []string{"announce", "--rules", "x.yaml"}, exitUsage, "unknown flag: --rules"},

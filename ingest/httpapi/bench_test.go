@@ -30,7 +30,7 @@ func BenchmarkPush(b *testing.B) {
 		{"wrong-key", "pf_wrong", "", lines},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			a := newAPI(b, Config{Rate: maxRate})
+			a := newAPI(b, Config{Rate: MaxRate})
 			a.node.Acceptor = discard{}
 			if c.key == "" {
 				c.key = a.key

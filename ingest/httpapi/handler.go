@@ -94,10 +94,10 @@ func (c Config) complete() (Config, error) {
 	switch {
 	case c.Now == nil:
 		return c, errors.New("there is no clock")
-	case c.MaxBody < 1 || c.MaxBody > 1<<30:
-		return c, fmt.Errorf("a body of at most %d bytes is not from 1 to %d", c.MaxBody, 1<<30)
-	case !(c.Rate >= minRate && c.Rate <= maxRate): // nor not a number
-		return c, fmt.Errorf("%v requests a second are not from %v to %d", c.Rate, minRate, maxRate)
+	case c.MaxBody < 1 || c.MaxBody > LargestBody:
+		return c, fmt.Errorf("a body of at most %d bytes is not from 1 to %d", c.MaxBody, LargestBody)
+	case !(c.Rate >= MinRate && c.Rate <= MaxRate): // nor not a number
+		return c, fmt.Errorf("%v requests a second are not from %v to %d", c.Rate, MinRate, MaxRate)
 	case c.KeyBodies < 1 || c.Bodies < 1:
 		return c, fmt.Errorf("%d bodies of one key and %d of all are not at least 1", c.KeyBodies, c.Bodies)
 	case c.InFlight < 2*c.MaxBody: // one, packed and unpacked

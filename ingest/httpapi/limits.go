@@ -8,10 +8,14 @@ import (
 	"time"
 )
 
+// Bounds of a configuration.
 const (
-	minRate = 0.001
-	maxRate = 1_000_000
+	MinRate     = 0.001 // requests a second of one key
+	MaxRate     = 1_000_000
+	LargestBody = 1 << 30 // bytes
+)
 
+const (
 	// keyShare is the part of InFlight that one key may take.
 	keyShare = 4
 
