@@ -221,7 +221,7 @@ func (s *Settler) known(ctx context.Context, c rules.Contest) (*contest, error) 
 	if k := st.contests[c.ID()]; k != nil || c.Rule.Kind == rules.Achievement || c.OpenUntil() > st.last.AsOf {
 		return st.contest(c), nil
 	}
-	entries, err := s.ledger.Contest(ctx, c.ID(), nil)
+	entries, err := s.ledger.Contest(ctx, c.ID(), st.last.Number, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -482,7 +482,7 @@ func (d *deciding) standings(ctx context.Context, c *contest, runs []rules.Run) 
 		subjects[i] = runs[i].Subject
 	}
 	for some := range slices.Chunk(subjects, subjectsPerQuery) {
-		entries, err := d.ledger.Contest(ctx, c.ID(), some)
+		entries, err := d.ledger.Contest(ctx, c.ID(), d.state.last.Number, some)
 		if err != nil {
 			return err
 		}

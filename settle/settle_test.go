@@ -124,6 +124,38 @@ func TestTwoSettlers(t *testing.T) {
 	}
 }
 
+// A settler in whose cut another one comes at any step decides what that one has decided,
+// also of an achievement, whose standing is read from the ledger subject by subject.
+func TestSecondSettlerAtEachStep(t *testing.T) {
+	inputs, _, through := days(t)
+	source, err := os.ReadFile("../configs/counter-strike.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := rulefile.Parse("with an achievement", append(source, "  - {id: ten, kind: achievement, when: {type: kill}, threshold: 10}\n"...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []settle.Step{settle.StepCut, settle.StepDecided} {
+		t.Run(string(step), func(t *testing.T) {
+			w := newWorld(t, clickhousetest.New(t))
+			w.set = set
+			w.importLogs("a", inputs...)
+			for at := through.Add(-48 * time.Hour); at <= through; at = at.Add(24 * time.Hour) {
+				cfg := every(24 * time.Hour)
+				cfg.Stop = func(s settle.Step) error {
+					if s == step {
+						w.run(every(24*time.Hour), at)
+					}
+					return nil
+				}
+				w.run(cfg, at)
+			}
+			w.verify()
+		})
+	}
+}
+
 var errStopped = errors.New("stopped by the test")
 
 // A run that ends between any two writes is resumed by the next one to the ledger

@@ -72,7 +72,7 @@ func (s *Store) Conflicts(ctx context.Context, from uint64) ([]rules.Entry, erro
 
 // Open returns the entries of the contests that evidence after the cut may still
 // change, by the ruleset, in order: achievements aside, whose awards are read subject
-// by subject.
+// by subject. Another settler may have appended those of the next cut: they are not read.
 func (s *Store) Open(ctx context.Context, cut *rules.Cut, set *rules.Ruleset) ([]rules.Entry, error) {
 	open := []string{}
 	var args []any
@@ -91,16 +91,19 @@ func (s *Store) Open(ctx context.Context, cut *rules.Cut, set *rules.Ruleset) ([
 	if len(open) == 0 || cut.Number == 0 {
 		return nil, nil
 	}
-	return s.entries(ctx, "SELECT body FROM ledger_entries WHERE ("+strings.Join(open, "\n    OR ")+")\nORDER BY cut, n, id", args...)
+	return s.entries(ctx, "SELECT body FROM ledger_entries WHERE cut <= {cut:UInt64} AND ("+strings.Join(open, "\n    OR ")+")\nORDER BY cut, n, id",
+		append(args, clickhouse.Named("cut", cut.Number))...)
 }
 
-// Contest returns the entries of one contest, in order; of an achievement those that
-// name one of the subjects.
-func (s *Store) Contest(ctx context.Context, c rules.ContestID, subjects []string) ([]rules.Entry, error) {
+// Contest returns the entries of one contest up to a cut, in order; of an achievement
+// those that name one of the subjects. Another settler may have appended those of the cut
+// that is being decided: it decides nothing by itself.
+func (s *Store) Contest(ctx context.Context, c rules.ContestID, cut uint64, subjects []string) ([]rules.Entry, error) {
 	statement := `SELECT body
 FROM ledger_entries
-WHERE rule = {rule:String} AND scope = {scope:String} AND window_opens_ns = {opens:Int64} AND window_closes_ns = {closes:Int64}`
+WHERE rule = {rule:String} AND scope = {scope:String} AND window_opens_ns = {opens:Int64} AND window_closes_ns = {closes:Int64} AND cut <= {cut:UInt64}`
 	args := []any{
+		clickhouse.Named("cut", cut),
 		clickhouse.Named("rule", c.Rule), clickhouse.Named("scope", string(c.Scope)),
 		clickhouse.Named("opens", int64(c.Window.Opens)), clickhouse.Named("closes", int64(c.Window.Closes)),
 	}
