@@ -73,6 +73,8 @@ func Hint(err error) string {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled):
 		return ""
+	case errors.As(err, &network) && network.Op == "listen": // an address of our own
+		return ""
 	case errors.Is(err, syscall.ENOSPC):
 		return "free space on that disk and run it again; nothing acknowledged is lost"
 	case errors.Is(err, clickhouse.ErrAcquireConnTimeout):

@@ -56,6 +56,7 @@ func TestHint(t *testing.T) {
 		{io.EOF, "reached"},
 		{io.ErrUnexpectedEOF, ""},
 		{refused, "clickhouse.addrs"},
+		{&net.OpError{Op: "listen", Net: "tcp", Err: syscall.EADDRINUSE}, ""},
 		{os.ErrDeadlineExceeded, "reached"},
 		{&os.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, ""},
 		{&os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, "free space"},

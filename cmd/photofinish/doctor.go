@@ -130,6 +130,9 @@ func (a *app) checkConfiguration() check {
 	if _, err := a.options.ingestConfig(a.spoolDir()); err != nil {
 		return bad(name, "change that option", "%v", err)
 	}
+	if err := a.options.checkAddresses(true); err != nil {
+		return bad(name, "change that option", "%v", err)
+	}
 	plan, err := a.options.plan()
 	switch {
 	case err != nil:

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"photofinish/announce"
 	"photofinish/cmd/clickhouse"
 	"photofinish/ingest"
+	"photofinish/ingest/spool"
 	"photofinish/rules/rulefile"
 	"photofinish/settle"
 )
@@ -66,6 +68,12 @@ func explainError(err error) string {
 	text := err.Error()
 	if hint := clickhouse.Hint(err); hint != "" && exitCode(err) == exitFailed && !strings.Contains(text, hint) {
 		text += ": " + hint
+	}
+	switch {
+	case errors.Is(err, spool.ErrLocked):
+		text += ": another photofinish runs on this folder: stop that, or give this one a folder or a node of its own"
+	case errors.Is(err, fs.ErrPermission) && exitCode(err) == exitFailed:
+		text += ": run it as the user to whom that belongs, or name another with --data"
 	}
 	return text
 }

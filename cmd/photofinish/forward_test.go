@@ -34,7 +34,7 @@ func TestForward(t *testing.T) {
 	if !regexp.MustCompile(`^taking events on http://127\.0\.0\.1:\d+/v1/events, sending them to http://127\.0\.0\.1:1, http://127\.0\.0\.1:2; 0 are kept from before\n$`).MatchString(line) {
 		t.Errorf("it says %q", line)
 	}
-	if _, problems, code := photofinish(t, args...); code != exitFailed || !strings.Contains(problems, "in use by another process") {
+	if _, problems, code := photofinish(t, args...); code != exitFailed || !strings.Contains(problems, "in use by another process") || !strings.Contains(problems, "stop that") {
 		t.Errorf("a second one: exit code %d, %s", code, problems)
 	}
 	cancel()
@@ -70,7 +70,7 @@ func TestForwardUsage(t *testing.T) {
 		{`"eu"`, exitUsage, []string{"--to", "eu", "--key-file", key}},
 		{"127.0.0.1:8090", exitUsage, []string{"--to", "http://eu", "--key-file", key, "--listen", "0.0.0.0:8090"}},
 		{"--quota-mib", exitUsage, []string{"--to", "http://eu", "--key-file", key, "--quota-mib", "1"}},
-		{"address already in use", exitFailed, []string{"--to", "http://eu", "--key-file", key, "--listen", taken.Addr().String()}},
+		{"choose another address with --listen", exitFailed, []string{"--to", "http://eu", "--key-file", key, "--listen", taken.Addr().String()}},
 	} {
 		if _, problems, code := photofinish(t, append([]string{"forward", "--data", data}, c.args...)...); code != c.code || !strings.Contains(problems, c.says) {
 			t.Errorf("%v: exit code %d, %s", c.args, code, problems)

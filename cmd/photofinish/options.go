@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -102,6 +103,24 @@ func (o *options) plan() (serve.Plan, error) {
 		plan.Rules, err = readRuleset(o.rules)
 	}
 	return plan, err
+}
+
+// checkAddresses wants two different addresses of the form host:port.
+func (o *options) checkAddresses(public bool) error {
+	if _, _, err := net.SplitHostPort(o.adminListen); err != nil {
+		return usagef("serve.admin_listen is %q: give host:port, such as 127.0.0.1:8081", o.adminListen)
+	}
+	if !public {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(o.listen)
+	switch {
+	case err != nil:
+		return usagef("serve.listen is %q: give host:port, such as 127.0.0.1:8080", o.listen)
+	case o.listen == o.adminListen && port != "0":
+		return usagef("serve.listen and serve.admin_listen are both %s: operators need an address of their own", o.listen)
+	}
+	return nil
 }
 
 // minSpoolQuota is four segments.

@@ -52,6 +52,9 @@ func (a *app) run(ctx context.Context, does roles) (err error) {
 	if p.later, err = clickhouse.NewLater(a.store(), migrate, a.log); err != nil {
 		return usageError{err}
 	}
+	if err := a.options.checkAddresses(does.ingest || does.announce); err != nil {
+		return err
+	}
 	operators, err := serve.Listen(ctx, a.options.adminListen, "--serve.admin_listen")
 	if err != nil {
 		return err

@@ -295,6 +295,8 @@ func TestServeRefuses(t *testing.T) {
 	}{
 		{"port taken", []string{"serve", "--serve.admin_listen", "127.0.0.1:0", "--listen", taken.Addr().String()}, exitFailed, "is taken"},
 		{"operators' port taken", []string{"serve", "--listen", "127.0.0.1:0", "--serve.admin_listen", taken.Addr().String()}, exitFailed, "--serve.admin_listen"},
+		{"no address", []string{"serve", "--serve.admin_listen", "127.0.0.1:0", "--listen", "nonsense"}, exitUsage, "serve.listen is \"nonsense\": give host:port"},
+		{"one address twice", []string{"serve", "--serve.admin_listen", taken.Addr().String(), "--listen", taken.Addr().String()}, exitUsage, "are both"},
 		{"missing rules", append([]string{"serve", "--rules", "nowhere.yaml"}, none...), exitUsage, "nowhere.yaml"},
 		{"schedule", append([]string{"serve", "--settle.schedule", "hourly"}, none...), exitUsage, `settle.schedule: the schedule "hourly"`},
 		{"period", append([]string{"serve", "--settle.period", "9s"}, none...), exitUsage, "settle.period"},

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"photofinish/cmd/photofinish/serve"
 	"photofinish/ingest/httpapi"
 	"photofinish/ingest/sender"
 )
@@ -120,7 +121,7 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 	if !isLocal(address) {
 		return nil, &AddressError{address}
 	}
-	return (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	return serve.Listen(ctx, address, "--listen")
 }
 
 // AddressError says that a sidecar cannot listen on an address that others can reach.
