@@ -89,6 +89,7 @@ type sourceLog struct {
 	prefix    string // of the ids: base@stamp-digest: of the first stamped line; empty: there was none yet
 	zone      *time.Location
 	first     int64 // seconds since sourceEpoch of the first stamp that is a time; -1: none yet
+	twice     bool  // the first stamp occurs twice
 	line      uint64
 	upTo      [sha256.Size]byte // digest of the lines so far
 	mapName   string
@@ -137,7 +138,7 @@ func (s *sourceLog) next(line []byte) (e *rules.Event, openNs int64, kind string
 		return nil, 0, "", err
 	}
 	if s.first < 0 {
-		s.first = int64(at/1e9) - sourceEpoch
+		s.first, s.twice = int64(at/1e9)-sourceEpoch, openNs > occursTwice
 	}
 	if m, ok := sourceMap(l.rest); ok {
 		s.mapName = m
@@ -158,7 +159,9 @@ func (s *sourceLog) next(line []byte) (e *rules.Event, openNs int64, kind string
 		return nil, 0, "", &FieldError{"line", strconv.FormatUint(s.line, 10), fmt.Sprintf("is beyond the %d that one file may have", 1<<seqLineBits-1)}
 	}
 	e.ID = s.prefix + strconv.FormatUint(s.line, 10)
-	e.Seq = uint64(s.first)<<seqLineBits | s.line
+	if e.Seq = uint64(s.first)<<seqLineBits | s.line; s.twice && openNs > occursTwice {
+		e.Seq = 0 // another file may begin in the same hour, before or after this one
+	}
 	return e, openNs, "", nil
 }
 

@@ -14,8 +14,43 @@ import (
 	"photofinish/rules"
 )
 
+// In the hour that clocks show twice the lines of a log are in their order, not in that of
+// their stamps; of two logs that begin in it neither is first.
+func TestOrderOfAnHourThatOccursTwice(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kill := `: "Ana<1><[U:1:1]><CT>" killed "Bo<2><[U:1:2]><T>" with "ak47"`
+	events := func(stamps ...string) (list []rules.Event) {
+		s := newSourceLog("a.log", berlin)
+		for _, stamp := range stamps {
+			e, _, _, err := s.next([]byte("L 10/25/2026 - " + stamp + kill))
+			if err != nil || e == nil {
+				t.Fatal(e, err)
+			}
+			list = append(list, *e)
+		}
+		return list
+	}
+	list := events("01:30:00", "02:50:00", "02:10:00", "03:00:00")
+	for i, e := range list[1:] {
+		if before := list[i]; before.At > e.At || before.Seq >= e.Seq {
+			t.Errorf("line %d is at %v, %d, and the next at %v, %d", i+1, before.At, before.Seq, e.At, e.Seq)
+		}
+	}
+	one, other := events("02:50:00", "03:00:00"), events("02:10:00")
+	if one[0].At != other[0].At || one[0].Seq != 0 || other[0].Seq != 0 || one[1].Seq == 0 {
+		t.Errorf("%+v\n%+v", one, other)
+	}
+}
+
 func TestStamps(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lordHowe, err := time.LoadLocation("Australia/Lord_Howe")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,10 +86,11 @@ func TestStamps(t *testing.T) {
 		{"L 12/31/2199 - 23:59:59: World", time.UTC, "2199-12-31T23:59:59Z 999999999 World"},
 		{"L 01/01/2200 - 00:00:00: World", time.UTC, "refused"},
 		// When clocks are set back an hour is there twice, and a stamp in it names both.
-		{"L 10/25/2026 - 02:30:00: World", berlin, "2026-10-25T00:30:00Z 3600999999999 World"},
+		{"L 10/25/2026 - 02:30:00: World", berlin, "2026-10-25T00:00:00Z 5400999999999 World"},
 		{"L 10/25/2026 - 03:00:00: World", berlin, "2026-10-25T02:00:00Z 999999999 World"},
 		{"L 10/25/2026 - 02:00:00.000: World", berlin, "2026-10-25T00:00:00Z 3600000999999 World"},
-		{"L 10/25/2026 - 02:59:59: World", berlin, "2026-10-25T00:59:59Z 3600999999999 World"},
+		{"L 10/25/2026 - 02:59:59: World", berlin, "2026-10-25T00:00:00Z 7199999999999 World"},
+		{"L 04/05/2026 - 01:45:00: World", lordHowe, "2026-04-04T14:30:00Z 2700999999999 World"},
 		{"L 10/25/2026 - 01:59:59: World", berlin, "2026-10-24T23:59:59Z 999999999 World"},
 		// When they are set forward an hour is not there at all.
 		{"L 03/29/2026 - 01:59:59: World", berlin, "2026-03-29T00:59:59Z 999999999 World"},

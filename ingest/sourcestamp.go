@@ -76,7 +76,9 @@ func readSourceLine(line []byte) sourceLine {
 // been: what was cut off, and where a local time occurs twice, as when clocks are set
 // back in autumn, the time between the two. A leap second is told apart by no clock that
 // counts as Unix does, which repeats the second before it or has the one after it: the
-// stamp names both. What is no time at all is refused, such as February 30th or what
+// stamp names both. What occurs twice begins where the first of it does, whatever it says:
+// 02:50 of the first pass is before 02:10 of the second, so stamps are no order there, and
+// being alike they leave it to the lines' numbers. What is no time at all is refused, such as February 30th or what
 // clocks leave out in spring.
 func (s sourceStamp) instant(zone *time.Location) (rules.Instant, int64, error) {
 	milli, openNs := s.milli, wholeMilli
@@ -93,6 +95,10 @@ func (s sourceStamp) instant(zone *time.Location) (rules.Instant, int64, error) 
 		return 0, 0, &FieldError{"at", value, "is not a time in the zone " + zone.String()}
 	}
 	first, last := readings(t)
+	if again := last.Sub(first); again > 0 {
+		_, setBack := first.ZoneBounds()
+		first = setBack.Add(-again)
+	}
 	at, err := rules.InstantOf(first)
 	if err == nil {
 		_, err = rules.InstantOf(last.Add(leap))
@@ -102,6 +108,10 @@ func (s sourceStamp) instant(zone *time.Location) (rules.Instant, int64, error) 
 	}
 	return at, openNs + int64(last.Sub(first)+leap), nil
 }
+
+// occursTwice is less than what a stamp leaves open that occurs twice, and more than any
+// other does.
+const occursTwice = int64(10 * time.Second)
 
 // leapSecond is the second of a leap second.
 const leapSecond = 60
