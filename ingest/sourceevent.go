@@ -64,9 +64,9 @@ type sourceEvent struct {
 	kill           bool
 	player, victim sourcePlayer
 	item           []byte // or the weapon
-	headshot       bool
-	known          bool   // nothing but that is there
-	victimQuoted   []byte // the victim's name from the quote before it
+	killTail
+	known        bool   // nothing but that is there
+	victimQuoted []byte // the victim's name from the quote before it
 }
 
 // errWords refuses a line that could be a player's words.
@@ -84,6 +84,9 @@ func readEvent(rest []byte, e *rules.Event) (bool, error) {
 		return false, nil
 	case events > 1, others > 0, !s.known, closesQuotation(s.player.name), closesQuotation(s.victimQuoted):
 		return false, errWords
+	}
+	if s.feigned {
+		return false, nil
 	}
 	e.Player = s.player.id()
 	e.Attrs["team"] = text(s.player.team)
@@ -109,7 +112,8 @@ func looksLikeEvent(rest []byte) bool {
 
 // eventReadings counts the readings of a line as events, of which s is one, and as anything else.
 func eventReadings(rest []byte) (s sourceEvent, events, others int) {
-	var ends []int // behind each mark
+	var few [maxEnds + 1]int
+	ends := few[:0] // behind each mark
 	for at := 0; ; {
 		next := bytes.Index(rest[at:], []byte(endOfPlayer))
 		if next < 0 {
@@ -121,37 +125,36 @@ func eventReadings(rest []byte) (s sourceEvent, events, others int) {
 		}
 	}
 	for i, end := range ends {
-		found, other := readAt(rest, end, ends[i+1:])
+		found, other := s.readAt(rest, end, ends[i+1:])
 		if other {
 			others++
 		}
-		for _, s = range found {
-			events++
-		}
+		events += found
 	}
 	return s, events, others
 }
 
-// readAt returns the events that a line tells if the player whom it is about ends at end.
-// other is true if it tells anything else then.
-func readAt(rest []byte, end int, later []int) (found []sourceEvent, other bool) {
+// readAt counts the events that a line tells if the player whom it is about ends at end,
+// and becomes one of them. other is true if it tells anything else then.
+func (s *sourceEvent) readAt(rest []byte, end int, later []int) (found int, other bool) {
 	after, placed := cutPosition(rest[end:])
 	if bytes.HasPrefix(after, []byte(` with "`)) {
-		return nil, false
+		return 0, false
 	}
 	victim, kill := bytes.CutPrefix(after, []byte(` killed "`))
 	item, buy := bytes.CutPrefix(after, []byte(` purchased "`))
 	if !kill && !buy {
-		return nil, true
+		return 0, true
 	}
 	p, ok := readPlayer(rest[1:end])
 	if !ok {
-		return nil, false // nobody whom the game would write
+		return 0, false // nobody whom the game would write
 	}
 	if buy {
 		item, tail, closed := bytes.Cut(item, []byte{'"'})
 		known := closed && !placed && len(tail) == 0 && !bytes.ContainsAny(item, "<>")
-		return []sourceEvent{{player: p, item: item, known: known}}, false
+		*s = sourceEvent{player: p, item: item, known: known}
+		return 1, false
 	}
 	start := len(rest) - len(victim)
 	for _, end := range later {
@@ -162,9 +165,10 @@ func readAt(rest []byte, end int, later []int) (found []sourceEvent, other bool)
 			continue
 		}
 		weapon, tail, closed := bytes.Cut(tail, []byte{'"'})
-		headshot, known := readTail(tail)
+		said, known := readTail(tail)
 		known = known && closed && !bytes.ContainsAny(weapon, "<>")
-		found = append(found, sourceEvent{true, p, v, weapon, headshot, known, rest[start-1 : start+len(v.name)]})
+		*s = sourceEvent{true, p, v, weapon, said, known, rest[start-1 : start+len(v.name)]}
+		found++
 	}
 	return found, false
 }
@@ -219,9 +223,15 @@ func cutPosition(b []byte) (after []byte, found bool) {
 	return after, true
 }
 
+// killTail is what a kill says behind the weapon.
+type killTail struct {
+	headshot bool
+	feigned  bool // Team Fortress tells a spy's enemies of a death that was none
+}
+
 // readTail reads what follows the weapon of a kill: ` (word)` and ` (word "value")`, any
 // number of them. ok is false if it is anything else.
-func readTail(b []byte) (headshot, ok bool) {
+func readTail(b []byte) (t killTail, ok bool) {
 	for len(b) > 0 {
 		in, isOpen := bytes.CutPrefix(b, []byte(" ("))
 		in, after, isClosed := bytes.Cut(in, []byte{')'})
@@ -229,15 +239,17 @@ func readTail(b []byte) (headshot, ok bool) {
 		value, behind, isWhole := bytes.Cut(value, []byte{'"'})
 		switch {
 		case !isOpen, !isClosed, bytes.ContainsAny(in, "<>("), hasValue != isWhole, len(behind) > 0:
-			return false, false
+			return killTail{}, false
+		case hasValue && string(words) == "customkill ":
+			t.headshot = t.headshot || string(value) == "headshot"
+			t.feigned = t.feigned || string(value) == "feign_death"
 		case hasValue:
-			headshot = headshot || string(words) == "customkill " && string(value) == "headshot"
 		default:
 			for word := range bytes.FieldsSeq(words) {
-				headshot = headshot || string(word) == "headshot"
+				t.headshot = t.headshot || string(word) == "headshot"
 			}
 		}
 		b = after
 	}
-	return headshot, true
+	return t, true
 }

@@ -101,6 +101,14 @@ func readLine(t testing.TB, rest string) (*rules.Event, error) {
 	return e, err
 }
 
+// A spy who feigned death is not dead: the line is a kill in form alone.
+func TestFeignedDeath(t *testing.T) {
+	e, err := readLine(t, `"A<1><[U:1:1]><Blue>" killed "B<2><[U:1:2]><Red>" with "degreaser" (customkill "feign_death") (attacker_position "1 2 3") (victim_position "4 5 6")`)
+	if e != nil || err != nil {
+		t.Errorf("%+v, %v", e, err)
+	}
+}
+
 // No speech, name or reason forges an event, whatever the words and whoever says them.
 func TestSpeechIsNoEvent(t *testing.T) {
 	tell := teller{newRand(1), pieces()}
