@@ -474,3 +474,14 @@ func TestImportZoneAndClockError(t *testing.T) {
 		}
 	}
 }
+
+// A byte order mark that an editor put before a file changes nothing.
+func TestImportByteOrderMark(t *testing.T) {
+	n, _ := openNode(t, newLog(t), Config{Node: "import"})
+	dir := t.TempDir()
+	plain := put(t, filepath.Join(dir, "plain", "a.log"), []byte(arena2))
+	marked := put(t, filepath.Join(dir, "marked", "a.log"), []byte("\ufeff"+arena2))
+	if s := importNow(t, n, marked, plain); s.Accepted != 2 || s.Duplicates != 2 || len(s.Refused) != 0 {
+		t.Errorf("%+v", s)
+	}
+}

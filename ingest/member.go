@@ -152,7 +152,10 @@ func (rd *reading) readLines(m *member, in io.Reader, source lineSource) error {
 		if len(line) == 0 {
 			return nil
 		}
-		m.lines++
+		if m.lines++; m.lines == 1 && start == nil {
+			// An editor may have put it there: the file is the same without it.
+			line = bytes.TrimPrefix(line, []byte("\ufeff"))
+		}
 		// The source sees a line that is not taken too, to count it.
 		switch {
 		case start != nil:
