@@ -358,6 +358,24 @@ func TestLife(t *testing.T) {
 	}
 }
 
+// A node whose spool is gone cannot count anew, and where no other one speaks, or the time
+// asked for is past, it is never excused: once a person retires it, what is there is read.
+func TestLifeOfARetiredNode(t *testing.T) {
+	r := row("us", 2, 5, at("00:50"), at("00:59"))
+	r.Life = "before"
+	log := &memory{rows: []rules.Record{event("us", 1, "1", at("00:10"))}}
+	for offset, read := range map[uint64]bool{4: false, 5: true} {
+		progress := hour.Progress{Rows: []hour.Row{r}, Lives: []string{"now"}, Retired: []hour.Retirement{{Node: "us", Offset: offset}}}
+		plan, err := hour.Config{}.Next(hour.Now{Mode: hour.Through, T: at("01:00")}, hour.Last{}, progress, log, 0, "")
+		if err != nil || (plan.Cut != nil) != read {
+			t.Fatalf("retired at %d: %+v, %v", offset, plan, err)
+		}
+		if read && (plan.Cut.Nodes[0].Offset != 5 || plan.Cut.Nodes[0].State != rules.NodeRetired) {
+			t.Errorf("%+v", plan.Cut.Nodes[0])
+		}
+	}
+}
+
 // What a cut left over, or drew no lot for yet, is due at once: as of the same, or now.
 func TestAgain(t *testing.T) {
 	last := rules.Cut{Number: 1, Through: at("10:00"), AsOf: at("10:02")}

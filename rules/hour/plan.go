@@ -176,14 +176,14 @@ func (p *planner) lines() ([]rules.NodeLine, error) {
 // another settler read the progress later than this run. And it is the last cut's line
 // where the newest row was counted in another life of the engine and has not been
 // counted anew: rows may be gone. The line stays until that was done, or until the node is
-// excused and what is there of it is all that will be.
+// excused or retired and what is there of it is all that will be.
 func (p *planner) line(node string) (rules.NodeLine, bool, error) {
 	row, told := p.newest(node)
 	before := p.last.Cut.Line(node)
 	switch {
 	case before != nil && (!told || before.Published > row.Published):
 		return *before, true, nil
-	case !p.counted(row) && p.t-row.At <= rules.Instant(p.Excuse):
+	case !p.counted(row) && !p.retired(row) && p.t-row.At <= rules.Instant(p.Excuse):
 		p.warnings = append(p.warnings, fmt.Sprintf(
 			"what node %s has sent was not counted since the engine was restarted: it is read when its node has done so", node))
 		if before == nil {
