@@ -80,6 +80,9 @@ func (c Config) complete() (Config, error) {
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 			return c, fmt.Errorf("sender: node %q is not an address such as https://eu.example.net", node)
 		}
+		if strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/v1/events") {
+			return c, fmt.Errorf("sender: node %q: give the address without /v1/events, which is added", node)
+		}
 		nodes = append(nodes, strings.TrimRight(u.String(), "/"))
 	}
 	c.Nodes = nodes

@@ -176,6 +176,7 @@ func TestConfig(t *testing.T) {
 		"Nodes is empty":  func(c *Config) { c.Nodes = nil },
 		"Key is not set":  func(c *Config) { c.Key = nil },
 		`"eu"`:            func(c *Config) { c.Nodes = []string{"eu"} },
+		"without /v1/ev":  func(c *Config) { c.Nodes = []string{"https://eu/v1/events/"} },
 		`"ftp://eu"`:      func(c *Config) { c.Nodes = []string{"ftp://eu"} },
 		`"http://a:b@eu"`: func(c *Config) { c.Nodes = []string{"http://a:b@eu"} },
 		"Patience is":     func(c *Config) { c.Patience = -1 },
