@@ -94,6 +94,7 @@ type sourceLog struct {
 	upTo      [sha256.Size]byte // digest of the lines so far
 	mapName   string
 	stamped   int
+	event     rules.Event       // returned last
 	attrs     map[string]string // of the event returned last
 	stampRaw  []byte            // the stamp seen last and what it meant: most lines repeat it
 	stampAt   rules.Instant
@@ -145,7 +146,8 @@ func (s *sourceLog) next(line []byte) (e *rules.Event, openNs int64, kind string
 		return nil, 0, sourceKind(l.rest), nil
 	}
 	clear(s.attrs)
-	e = &rules.Event{At: at, Count: 1, Attrs: s.attrs}
+	s.event = rules.Event{At: at, Count: 1, Attrs: s.attrs}
+	e = &s.event
 	switch found, err := readEvent(l.rest, e); {
 	case err != nil:
 		return nil, 0, "", err
