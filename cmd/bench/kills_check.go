@@ -125,7 +125,8 @@ func (k *kills) checkLog(ctx context.Context) (err error) {
 	return nil
 }
 
-// decided returns every outcome that stands, one line each, in order.
+// decided returns every outcome that stands, one line each, in order. Of a sale these are
+// the units: a report names of those who were told no only the first thousand.
 func (k *kills) decided(ctx context.Context, data string) ([]string, error) {
 	out, err := k.on(ctx, data, "report", "--format", "json", "--all")
 	if err != nil {
@@ -160,6 +161,9 @@ func (k *kills) decided(ctx context.Context, data string) ([]string, error) {
 		}
 		for _, s := range r.Sales {
 			for _, a := range s.Attempts {
+				if a.State != "reserved" {
+					continue
+				}
 				stands[fmt.Sprintf("%s %s %s %s %s", s.Rule, s.Scope, a.Player, a.At, a.State)] = true
 			}
 		}
