@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"photofinish/rules/rulefile"
 )
 
 const envPrefix = "PHOTOFINISH"
@@ -102,7 +104,7 @@ func nearest(name string, known []string) []string {
 	var near []string
 	for _, candidate := range known {
 		of := strings.TrimPrefix(strings.ToLower(candidate), strings.ToLower(envPrefix+"_"))
-		d := distance(short, of)
+		d := rulefile.Distance(short, of)
 		if short != "" && (strings.HasSuffix(of, "_"+short) || strings.HasSuffix(of, "."+short)) {
 			d = 0
 		}
@@ -114,25 +116,4 @@ func nearest(name string, known []string) []string {
 		}
 	}
 	return near
-}
-
-// distance is how many letters must be put in, taken out or changed to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

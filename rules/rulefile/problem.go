@@ -96,7 +96,7 @@ func suggest(found string, known []string) string {
 	plain := strings.NewReplacer("-", "_", " ", "_").Replace(strings.ToLower(found))
 	best, nearest := "", 0
 	for _, word := range known {
-		d := distance(plain, word)
+		d := Distance(plain, word)
 		if d <= (len(word)+1)/3 && (best == "" || d < nearest) {
 			best, nearest = word, d
 		}
@@ -107,9 +107,9 @@ func suggest(found string, known []string) string {
 	return fmt.Sprintf("; did you mean %q?", best)
 }
 
-// distance is the Levenshtein distance in bytes: how many must be put in, left out
+// Distance is the Levenshtein distance in bytes: how many must be put in, left out
 // or changed to make one of the other.
-func distance(a, b string) int {
+func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
