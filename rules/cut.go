@@ -42,6 +42,71 @@ type Cut struct {
 	Receipts []Partition `json:"receipts"` // how far the receipts are read; by partition
 	Effects  bool        `json:"effects"`  // what it decides is sent; otherwise it is a record
 	Nodes    []NodeLine  `json:"nodes"`    // by node
+
+	record string // digest of the record where the cut is Without some of it; "": it is the record
+	gone   []Loss
+}
+
+// Without returns the cut as it is settled where nodes have published some of its offsets
+// as lost after it was recorded: those are skipped for good, whether their rows turn up
+// or not. It keeps the digest of the record. Without losses it is the cut.
+func (c Cut) Without(losses []Loss) Cut {
+	if len(losses) == 0 {
+		return c
+	}
+	c.record, c.gone = c.Digest(), losses
+	c.Nodes = slices.Clone(c.Nodes)
+	for i := range c.Nodes {
+		l := &c.Nodes[i]
+		for _, loss := range losses {
+			if loss.Node == l.Node {
+				l.Lost = Join(l.Lost, []Span{loss.Span})
+			}
+		}
+	}
+	return c
+}
+
+// Losses returns what the cut is without, by node and offset.
+func (c *Cut) Losses() []Loss { return c.gone }
+
+// Losses returns what of the line's offsets beyond the cut before the node has published as
+// lost, or as void, since the line was recorded.
+func (l *NodeLine) Losses(previous *Cut, published []Span) []Loss {
+	var losses []Loss
+	known := Join(l.Lost, l.Void)
+	for _, s := range Join(nil, published) {
+		next := max(s.First, previous.Offset(l.Node)+1)
+		end := min(s.Last, l.Offset)
+		for _, k := range known {
+			if next > end || k.Last < next {
+				continue
+			}
+			if next < k.First {
+				losses = append(losses, Loss{l.Node, Span{next, min(end, k.First-1)}})
+			}
+			next = k.Last + 1
+		}
+		if next <= end {
+			losses = append(losses, Loss{l.Node, Span{next, end}})
+		}
+	}
+	return losses
+}
+
+// Join returns the offsets of both in order, each once, in as few spans as they need.
+func Join(a, b []Span) []Span {
+	all := slices.Concat(a, b)
+	slices.SortFunc(all, func(a, b Span) int { return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Last, b.Last)) })
+	joined := []Span{}
+	for _, s := range all {
+		if n := len(joined); n > 0 && s.First <= joined[n-1].Last+1 {
+			joined[n-1].Last = max(joined[n-1].Last, s.Last)
+		} else {
+			joined = append(joined, s)
+		}
+	}
+	return joined
 }
 
 // Partition is how far one partition of receipts is read.
@@ -132,6 +197,9 @@ func inSpans(spans []Span, offset uint64) bool {
 
 // Digest returns a digest of the whole record: "sha256:" and hex.
 func (c *Cut) Digest() string {
+	if c.record != "" {
+		return c.record
+	}
 	body, err := json.Marshal(c)
 	if err != nil {
 		panic(fmt.Sprintf("rules: cut %d is not JSON: %v", c.Number, err)) // the types above cannot fail

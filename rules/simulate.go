@@ -240,7 +240,7 @@ func (s *Simulation) evidence(c Contest, records, log []Record, cut *Cut) Eviden
 // count says what is new among the rows and records of the moment's cut.
 func (s *Simulation) count(rows []arrival, records []Record, set *Ruleset, m Moment) Settled {
 	previous := s.previous()
-	settled := Settled{Previous: s.settledID, Record: m.Cut.Digest(), Rules: set.TallyKeys()}
+	settled := Settled{Previous: s.settledID, Record: m.Cut.Digest(), Lost: m.Cut.Losses(), Rules: set.TallyKeys()}
 	fresh := map[Identity]bool{}
 	each(rows, func(same []arrival) { fresh[same[0].Identity()] = same[0].cut == m.Cut.Number })
 	refused := map[string]map[Identity]bool{}

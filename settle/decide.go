@@ -265,7 +265,7 @@ func (s *Settler) decide(ctx context.Context, cut *rules.Cut, set *rules.Ruleset
 		return nil, err
 	}
 	d := deciding{Settler: s, cut: cut, m: rules.Moment{Cut: cut, Previous: &st.last}, settled: rules.Settled{
-		Previous: st.lastID, Record: cut.Digest(), Events: taken.Events, Late: taken.Late, Behind: taken.Behind, Refused: taken.Refused,
+		Previous: st.lastID, Record: cut.Digest(), Lost: cut.Losses(), Events: taken.Events, Late: taken.Late, Behind: taken.Behind, Refused: taken.Refused,
 		Rules: set.TallyKeys(),
 	}}
 	if d.secret, err = s.drawSecret(ctx, set); err != nil {

@@ -519,3 +519,65 @@ func TestLateEvidence(t *testing.T) {
 	}
 	t.Logf("%d outcomes changed, %d corrections and %d compensations", changed, corrections, compensations)
 }
+
+// Rows of a recorded cut are gone, and the node has named them as lost since: the cut is
+// settled without them, which its last entry names, and verify decides the same. It stays so
+// when the rows turn up after all, and for a settler that starts then.
+func TestRecordedCutLostRows(t *testing.T) {
+	inputs, _, through := days(t)
+	w := newWorld(t, clickhousetest.New(t))
+	w.importLogs("a", inputs[0])
+	cfg := every(oneCut)
+	cfg.Stop = func(s settle.Step) error {
+		if s == settle.StepCut {
+			return errStopped
+		}
+		return nil
+	}
+	if _, err := w.try(cfg, through); !errors.Is(err, errStopped) {
+		t.Fatal(err)
+	}
+	run := func(statement string) {
+		t.Helper()
+		if err := w.conn.Exec(context.Background(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tables := []string{"arrivals", "event_log", "identities"}
+	for _, table := range tables {
+		run("CREATE TABLE aside_" + table + " AS " + table)
+		run("INSERT INTO aside_" + table + " SELECT * FROM " + table + " WHERE offset IN (11, 12, 13, 40)")
+		run("DELETE FROM " + table + " WHERE offset IN (11, 12, 13, 40)")
+	}
+	publish := func(lost string) {
+		t.Helper()
+		run("INSERT INTO progress SELECT * REPLACE (published + 1 AS published, " + lost + "::Array(Tuple(first UInt64, last UInt64)) AS lost) " +
+			"FROM progress ORDER BY published DESC LIMIT 1")
+	}
+	publish("[(11, 13)]")
+	if _, err := w.try(every(oneCut), through); !errors.Is(err, settle.ErrHoles) || !strings.Contains(err.Error(), "offsets 40 to 40 of node a") {
+		t.Fatalf("with one row neither there nor lost: %v", err)
+	}
+	publish("[(11, 13), (40, 40)]")
+	result := w.run(every(oneCut), through)
+	if result.Cuts != 1 || len(result.Warnings) != 2 || !strings.Contains(result.Warnings[0], "without offsets 11 to 13 of node a") {
+		t.Errorf("%+v", result)
+	}
+	entries := w.entries()
+	said := entries[len(entries)-1].Settled
+	want := []rules.Loss{{Node: "a", Span: rules.Span{First: 11, Last: 13}}, {Node: "a", Span: rules.Span{First: 40, Last: 40}}}
+	if said == nil || !slices.Equal(said.Lost, want) {
+		t.Fatalf("the entry that ends the cut: %+v", said)
+	}
+	w.verify()
+	for _, table := range tables {
+		run("INSERT INTO " + table + " SELECT * FROM aside_" + table)
+	}
+	run("DELETE FROM progress WHERE notEmpty(lost)") // what was lost stays lost, also where that is forgotten
+	w.verify()
+	for _, input := range inputs[1:] {
+		w.importLogs("b", input)
+	}
+	w.run(every(oneCut), through.Add(48*time.Hour))
+	w.verify()
+}

@@ -152,7 +152,7 @@ func (s *Settler) run(ctx context.Context, set *rules.Ruleset, now hour.Now) (Re
 			result.NewRules = last.Number > 0 && last.Ruleset != set.Digest
 			return result, nil
 		}
-		if err := s.close(ctx, plan, set, &result); err != nil {
+		if err := s.close(ctx, plan, set, progress, &result); err != nil {
 			return result, err
 		}
 	}
@@ -168,7 +168,7 @@ func (r *Result) warn(warnings []string) {
 
 // close records a cut, or learns that another settler recorded one, and settles the
 // one that was recorded.
-func (s *Settler) close(ctx context.Context, plan hour.Plan, set *rules.Ruleset, result *Result) error {
+func (s *Settler) close(ctx context.Context, plan hour.Plan, set *rules.Ruleset, progress hour.Progress, result *Result) error {
 	recorded := *plan.Cut
 	if !plan.Resume {
 		if err := s.stop(StepPropose); err != nil {
@@ -194,8 +194,15 @@ func (s *Settler) close(ctx context.Context, plan hour.Plan, set *rules.Ruleset,
 		}
 		set = named
 	}
-	if err := s.whole(ctx, &recorded, plan.Resume); err != nil {
-		return err
+	if plan.Resume {
+		var err error
+		if recorded, err = s.whole(ctx, recorded, progress); err != nil {
+			return err
+		}
+		for _, l := range recorded.Losses() {
+			result.warn([]string{fmt.Sprintf("cut %d is settled without offsets %d to %d of node %s: the node has published them as lost since the cut was recorded",
+				recorded.Number, l.First, l.Last, l.Node)})
+		}
 	}
 	entries, err := s.settle(ctx, &recorded, set)
 	if err != nil {
@@ -262,24 +269,31 @@ func (s *Settler) drawSecret(ctx context.Context, set *rules.Ruleset) (string, e
 	return "", nil
 }
 
-// whole refuses a recorded cut of which rows are missing: what it decides from must be
-// there. A plan has looked for that before it is recorded.
-func (s *Settler) whole(ctx context.Context, cut *rules.Cut, resumed bool) error {
-	if !resumed {
-		return nil
+// whole returns a cut that was recorded before this run's plan as it is to be settled:
+// without what its nodes have published as lost since. That depends on their word alone,
+// not on which rows are there. It refuses a cut of which other rows are missing: what it
+// decides from must be there. A plan has looked for both before its cut is recorded.
+func (s *Settler) whole(ctx context.Context, recorded rules.Cut, progress hour.Progress) (rules.Cut, error) {
+	var losses []rules.Loss
+	for i := range recorded.Nodes {
+		l := &recorded.Nodes[i]
+		if row, told := progress.Newest(l.Node); told {
+			losses = append(losses, l.Losses(&s.state.last, row.Lost)...)
+		}
 	}
+	cut := recorded.Without(losses)
 	log := s.evidence.Log(ctx)
 	for _, l := range cut.Nodes {
 		hole, found, err := log.Hole(l.Node, s.state.last.Offset(l.Node), l.Offset, slices.Concat(l.Lost, l.Void))
 		if err != nil {
-			return err
+			return cut, err
 		}
 		if found {
-			return fmt.Errorf("settle cut %d: %w: offsets %d to %d of node %s; start that node, or import there once more, and its spool sends them again",
+			return cut, fmt.Errorf("settle cut %d: %w: offsets %d to %d of node %s; start that node, or import there once more, and its spool sends them again",
 				cut.Number, ErrHoles, hole.First, hole.Last, l.Node)
 		}
 	}
-	return nil
+	return cut, nil
 }
 
 // ErrHoles says that rows of a recorded cut are missing in the merged log.

@@ -309,6 +309,13 @@ func TestHole(t *testing.T) {
 	if l := plan.Cut.Nodes[0]; l.Offset != 20 || l.Watermark != at("00:50") || len(l.Lost) != 1 {
 		t.Errorf("%+v", l)
 	}
+	// What is lost stays lost where the row that said so was forgotten.
+	last := hour.Last{Cut: *plan.Cut, SettledID: "sha256:1"}
+	last.Cut.Nodes[0].Published = twenty.Published
+	later, err := hour.Config{}.Next(hour.Now{Mode: hour.At, T: at("02:00")}, last, hour.Progress{Rows: []hour.Row{nine, twenty}}, log, 0, "")
+	if err != nil || later.Cut == nil || !slices.Equal(later.Cut.Nodes[0].Lost, lost.Lost) {
+		t.Errorf("%+v, %v", later.Cut, err)
+	}
 	log.holes = nil
 	if l := next(nine, twenty).Cut.Nodes[0]; l.Offset != 20 || l.Watermark != at("00:50") {
 		t.Errorf("%+v", l)

@@ -68,6 +68,19 @@ type Progress struct {
 	Lives []string
 }
 
+// Newest returns a node's word: its row with the highest Published; false if it has said
+// nothing.
+func (p *Progress) Newest(node string) (Row, bool) {
+	var word Row
+	found := false
+	for _, r := range p.Rows {
+		if r.Node == node && (!found || r.Published > word.Published) {
+			word, found = r, true
+		}
+	}
+	return word, found
+}
+
 // Last is the highest recorded cut.
 type Last struct {
 	Cut       rules.Cut // zero: there is none

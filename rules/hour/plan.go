@@ -221,6 +221,9 @@ func (p *planner) said(row Row, before *rules.NodeLine, upTo uint64) rules.NodeL
 		Node: row.Node, Published: row.Published, Offset: upTo, Since: row.At,
 		Lost: orNone(row.Lost), Void: orNone(row.Void), Regions: []rules.RegionMark{}, Silent: []rules.SilentServer{},
 	}
+	if before != nil { // what is lost stays lost, also where the row that said so was forgotten
+		line.Lost = rules.Join(before.Lost, line.Lost)
+	}
 	switch {
 	case found:
 		line.Watermark, line.Regions, line.Silent = word.Watermark, slices.Clone(orNone(word.Regions)), orNone(word.Silent)
@@ -261,16 +264,7 @@ func (p *planner) retired(row Row) bool {
 }
 
 // newest returns the node's row with the highest number.
-func (p *planner) newest(node string) (Row, bool) {
-	var word Row
-	found := false
-	for _, r := range p.progress.Rows {
-		if r.Node == node && (!found || r.Published > word.Published) {
-			word, found = r, true
-		}
-	}
-	return word, found
-}
+func (p *planner) newest(node string) (Row, bool) { return p.progress.Newest(node) }
 
 // counted reports whether the row's offsets were counted in the log under the engine's
 // present life.

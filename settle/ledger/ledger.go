@@ -168,7 +168,7 @@ func (s *Store) Last(ctx context.Context) (Last, error) {
 		if end.Settled == nil {
 			return Last{}, fmt.Errorf("the last entry of cut %d does not end it; run verify", number)
 		}
-		last = Last{Cut: cuts[0], ID: end.ID, Settled: end.Settled}
+		last = Last{Cut: cuts[0].Without(end.Settled.Lost), ID: end.ID, Settled: end.Settled}
 		cuts = cuts[1:]
 	}
 	if len(cuts) > 0 {

@@ -1,6 +1,10 @@
 package verify
 
-import "photofinish/rules"
+import (
+	"slices"
+
+	"photofinish/rules"
+)
 
 // chain checks that the cuts that are settled are those that are recorded, that each
 // names the one before, that bounds only grow, and that each entry which ends a cut
@@ -39,8 +43,24 @@ func (b *books) chain(v *Verification) {
 		if digest := cut.Digest(); end.Settled.Record != digest {
 			v.mismatch("cut %d: its record was changed: the ledger names %s, it is %s", cut.Number, end.Settled.Record, digest)
 		}
+		b.without(i, end.Settled.Lost, v)
 		previous = end.ID
 	}
+}
+
+// without takes from a cut what it was settled without, which must be offsets that it added.
+func (b *books) without(i int, lost []rules.Loss, v *Verification) {
+	cut, before := &b.cuts[i], &rules.Cut{}
+	if i > 0 {
+		before = &b.cuts[i-1]
+	}
+	for _, loss := range lost {
+		l := cut.Line(loss.Node)
+		if l == nil || !slices.Equal(l.Losses(before, []rules.Span{loss.Span}), []rules.Loss{loss}) {
+			v.mismatch("cut %d: it was settled without offsets %d to %d of node %s, which it does not add", cut.Number, loss.First, loss.Last, loss.Node)
+		}
+	}
+	*cut = cut.Without(lost)
 }
 
 // follow sets settled to what the ledger has of recorded cuts, from the first one to

@@ -39,7 +39,7 @@ func (r *replay) settle(cut *rules.Cut, set *rules.Ruleset) []rules.Entry {
 		r.use(set)
 	}
 	in := &r.cuts[r.taken]
-	settled := rules.Settled{Previous: r.id, Record: cut.Digest(), Rules: set.TallyKeys(), Events: uint64(len(in.fresh))}
+	settled := rules.Settled{Previous: r.id, Record: cut.Digest(), Lost: cut.Losses(), Rules: set.TallyKeys(), Events: uint64(len(in.fresh))}
 	r.countRows(in, &settled)
 	r.takeIn(in, m, &settled)
 	entries := slices.Clone(in.conflicts)
