@@ -27,6 +27,13 @@ again. In the end it checks that
   go run ./cmd/bench kills --cycles 60
   go run ./cmd/bench kills --cycles 1000 --seed 7
   go run ./cmd/bench kills --cycles 5 --keep /var/tmp/kills    # leaves the folder behind
+  go run ./cmd/bench kills --cycles 60 --victims eio,enospc,serve
+  mount -t tmpfs -o size=1500m none /mnt/small &&
+    go run ./cmd/bench kills --cycles 60 --victims full,full,engine,serve --keep /mnt/small
+
+The victims: serve, engine and both are killed; pause stops the engine for a while; full fills
+up the file system and makes room again; eio and enospc have strace fail writes, syncs, renames
+and openings of serve now and then, once in forty times to every time.
 
 A cycle takes about two seconds. The same seed kills the same things after the same pauses.
 `
@@ -36,6 +43,7 @@ func runKills(ctx context.Context, args []string) (err error) {
 	cycles := f.Int("cycles", 60, "how often something is killed")
 	seed := f.Uint64("seed", 1, "of what is killed when, and of the events")
 	binary := f.String("binary", "", "the photofinish to run; empty: built from ./cmd/photofinish")
+	victims := f.String("victims", usualVictims, "what is chosen among in each cycle")
 	keep := f.String("keep", "", "folder to work in and to leave behind; empty: a temporary one, left behind only after a failure")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -60,22 +68,28 @@ func runKills(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	k.victims = strings.Split(*victims, ",")
+	if err := usable(k.victims, dir); err != nil {
+		return err
+	}
 	return k.run(ctx, *cycles)
 }
 
 // kills is one run: a folder, the program that serves it, and those who push to it.
 type kills struct {
-	dir     string
-	binary  string
-	rand    *rand.Rand
-	listen  string // of serve; the same after each start, so that clients find it again
-	proxy   *proxy // between the senders and serve
-	admin   string
-	senders []*sender
-	serve   *exec.Cmd
-	ended   chan error // of serve, once it was waited for
-	log     *os.File
-	counts  map[string]int // what was killed how often
+	dir      string
+	binary   string
+	rand     *rand.Rand
+	listen   string // of serve; the same after each start, so that clients find it again
+	proxy    *proxy // between the senders and serve
+	admin    string
+	senders  []*sender
+	serve    *exec.Cmd
+	ended    chan error // of serve, once it was waited for
+	log      *os.File
+	victims  []string       // what a cycle chooses among
+	counts   map[string]int // what was killed how often
+	injected int            // calls that were made to fail
 }
 
 // killsRules decide within one server alone, so that the order of its events decides and
@@ -108,12 +122,7 @@ func newKills(ctx context.Context, dir, binary string, seed uint64) (*kills, err
 		return nil, err
 	}
 	for _, addr := range []*string{&k.listen, &k.admin} {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		*addr = l.Addr().String()
-		if err := l.Close(); err != nil {
+		if *addr, err = freeAddr(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -132,6 +141,19 @@ func newKills(ctx context.Context, dir, binary string, seed uint64) (*kills, err
 		k.senders = append(k.senders, s)
 	}
 	return k, nil
+}
+
+// freeAddr returns an address that is free and stays so while serve is down: its port is
+// none of those that connections are given.
+func freeAddr(ctx context.Context) (string, error) {
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+		if err == nil {
+			return addr, l.Close()
+		}
+	}
+	return "", errors.New("no port between 10000 and 30000 is free")
 }
 
 func (k *kills) rules() string { return filepath.Join(k.dir, "rules.yaml") }
@@ -227,21 +249,25 @@ func (k *kills) cycle(ctx context.Context, failed <-chan error) error {
 		return fmt.Errorf("serve ended by itself: %w; its words are in %s", err, k.log.Name())
 	case <-time.After(pause):
 	}
-	victim := []string{"serve", "serve", "engine", "both", "pause"}[k.rand.IntN(5)]
+	victim := k.victims[k.rand.IntN(len(k.victims))]
 	k.counts[victim]++
 	engines := enginesOf(k.data())
-	if victim == "pause" {
+	switch victim {
+	case victimFull:
+		return errors.Join(k.full(ctx), k.recovered(ctx))
+	case victimEIO, victimENOSPC:
+		return errors.Join(k.inject(ctx, victim), k.recovered(ctx))
+	case victimPause:
 		// Neither answers nor ends, as a machine does that has no memory left.
 		signalAll(engines, syscall.SIGSTOP)
 		time.Sleep(time.Duration(100+k.rand.IntN(1_500)) * time.Millisecond)
 		signalAll(engines, syscall.SIGCONT)
 		return nil
-	}
-	if victim == "engine" || victim == "both" {
+	case victimEngine:
 		signalAll(engines, syscall.SIGKILL)
-	}
-	if victim == "engine" {
 		return nil
+	case victimBoth:
+		signalAll(engines, syscall.SIGKILL)
 	}
 	if err := k.serve.Process.Kill(); err != nil {
 		return err

@@ -60,8 +60,8 @@ func (k *kills) check(ctx context.Context) error {
 	for _, s := range k.senders {
 		repeats += s.repeats
 	}
-	fmt.Printf("%d events, %d requests sent again, %d outcomes: all in the log, none twice, decided as in peace; killed %v\n",
-		k.acknowledged(), repeats, len(peace), k.counts)
+	fmt.Printf("%d events, %d requests sent again, %d outcomes: all in the log, none twice, decided as in peace; %d calls failed; killed %v\n",
+		k.acknowledged(), repeats, len(peace), k.injected, k.counts)
 	return nil
 }
 
