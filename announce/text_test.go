@@ -225,3 +225,20 @@ func TestFastServer(t *testing.T) {
 		}
 	}
 }
+
+// Large counts are grouped in every place, and a node that spoke in the middle of a second
+// did so in that second.
+func TestCountsAndLagAreShort(t *testing.T) {
+	lag := announce.Lag{Node: "eu", Since: rules.Instant(1_800_000_000_183_535_442)}
+	r := announce.Report{Cut: &announce.Cut{Number: 2, From: 1, Events: 464_486, Late: 183_477, Lagging: []announce.Lag{lag}}}
+	var b strings.Builder
+	if err := announce.WriteMarkdown(&b, []announce.Report{r}); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	for _, want := range []string{"183,477 late", "since 2027-01-15 08:00:00"} {
+		if !strings.Contains(text, want) || strings.Contains(text, "08:00:00.") {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"photofinish/rules"
 	"photofinish/rules/rulefile"
@@ -171,9 +172,9 @@ func lateText(c *Cut) string {
 	if c.Late == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("%d late", c.Late)
+	text := Grouped(c.Late) + " late"
 	if c.TooLate > 0 {
-		text += fmt.Sprintf(", %d too late to count", c.TooLate)
+		text += ", " + Grouped(c.TooLate) + " too late to count"
 	}
 	return text
 }
@@ -183,7 +184,7 @@ func counts(kinds []KindCount) string {
 	var parts []string
 	for _, k := range kinds {
 		if k.Count > 0 {
-			parts = append(parts, strconv.Itoa(k.Count)+" "+k.Kind)
+			parts = append(parts, Grouped(k.Count)+" "+k.Kind)
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -274,10 +275,10 @@ func soldText(s Sale) string {
 	}
 	text += " sold"
 	if s.SoldOut > 0 {
-		text += fmt.Sprintf(", %d came too late", s.SoldOut)
+		text += ", " + Grouped(s.SoldOut) + " came too late"
 	}
 	if s.Declined > 0 {
-		text += fmt.Sprintf(", %d declined", s.Declined)
+		text += ", " + Grouped(s.Declined) + " declined"
 	}
 	return text
 }
@@ -349,7 +350,7 @@ func lagText(l Lag) string {
 	if l.Server != "" {
 		who = "server " + l.Server + " of " + who
 	}
-	return who + ", since " + moment(l.Since, 0)
+	return who + ", since " + moment(l.Since-l.Since%rules.Instant(time.Second), 0)
 }
 
 // waitText says until when a held award waits, and for whom; "" of one that is given.
