@@ -145,7 +145,7 @@ func (a *app) checkConfiguration() check {
 
 // checkPort wants a port to be free, or a photofinish behind it.
 func (a *app) checkPort(ctx context.Context, name, addr, option string) check {
-	listener, err := serve.Listen(ctx, addr, option)
+	listener, err := serve.Listen(ctx, addr, option, 0)
 	if err == nil {
 		listener.Close()
 		return good(name, "%s is free", addr)

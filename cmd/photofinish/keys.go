@@ -216,7 +216,7 @@ func (a *app) printNewKey(text string, k *keys.Key, replaces string, asJSON bool
 		return a.printJSON(out)
 	}
 	a.printf("%s\n", text)
-	fmt.Fprintf(a.stderr, "This is key %s, shown this once: keep it safe. Nodes know it within seconds.\n", k.ID)
+	fmt.Fprintf(a.stderr, "This is key %s, shown this once: keep it safe. Nodes that reach ClickHouse take it at once.\n", k.ID)
 	if replaces != "" {
 		fmt.Fprintf(a.stderr, "The key %s stays valid until you run: photofinish keys revoke %s\n", replaces, replaces)
 	}

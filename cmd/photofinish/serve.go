@@ -55,14 +55,14 @@ func (a *app) run(ctx context.Context, does roles) (err error) {
 	if err := a.options.checkAddresses(does.ingest || does.announce); err != nil {
 		return err
 	}
-	operators, err := serve.Listen(ctx, a.options.adminListen, "--serve.admin_listen")
+	operators, err := serve.Listen(ctx, a.options.adminListen, "--serve.admin_listen", serve.Lingers)
 	if err != nil {
 		return err
 	}
 	defer operators.Close()
 	var public net.Listener
 	if does.ingest || does.announce {
-		if public, err = serve.Listen(ctx, a.options.listen, "--listen"); err != nil {
+		if public, err = serve.Listen(ctx, a.options.listen, "--listen", serve.Lingers); err != nil {
 			return err
 		}
 		defer public.Close()
@@ -239,7 +239,7 @@ func (p *process) addIngest(ctx context.Context) (closeNode func() error, err er
 		}
 	})
 	p.health.Add("keys", func() (serve.Status, string) {
-		if _, err := known.Find(""); errors.Is(err, keys.ErrNotLoaded) {
+		if _, err := known.Find(ctx, ""); errors.Is(err, keys.ErrNotLoaded) {
 			return serve.Waiting, err.Error()
 		}
 		return serve.OK, ""

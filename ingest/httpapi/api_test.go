@@ -80,7 +80,7 @@ func (r *recorder) last(t testing.TB) ingest.Batch {
 	return r.batches[len(r.batches)-1]
 }
 
-func (a *api) Find(text string) (keys.Key, error) {
+func (a *api) Find(_ context.Context, text string) (keys.Key, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	k, ok := a.known[text]

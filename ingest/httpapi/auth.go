@@ -16,7 +16,7 @@ func (h *Handler) authorize(r *http.Request, now time.Time) (keys.Key, error) {
 	if text == "" {
 		text = bearer(r.Header)
 	}
-	k, err := h.keys.Find(text)
+	k, err := h.keys.Find(r.Context(), text)
 	switch {
 	case errors.Is(err, keys.ErrUnknown):
 		// The wrong ones alone are limited: whoever shares their address is not.

@@ -27,7 +27,7 @@ type fuzzed struct {
 
 const fuzzBody = 32 << 10
 
-func (f *fuzzed) Find(string) (keys.Key, error) { return f.key, nil }
+func (f *fuzzed) Find(context.Context, string) (keys.Key, error) { return f.key, nil }
 
 func (f *fuzzed) Accept(_ context.Context, b ingest.Batch) (ingest.Result, error) {
 	bytes := 0

@@ -26,7 +26,7 @@ type Acceptor interface {
 // with keys.ErrUnknown, or with keys.ErrNotLoaded while nobody can say. Several goroutines
 // call it at once. *keys.Store is one.
 type Keys interface {
-	Find(text string) (keys.Key, error)
+	Find(ctx context.Context, text string) (keys.Key, error)
 }
 
 // Defaults of Config.

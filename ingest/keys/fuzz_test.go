@@ -13,14 +13,14 @@ func FuzzFind(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	s := NewStore(nil, slog.New(slog.DiscardHandler), "")
+	s := NewStore(down{}, slog.New(slog.DiscardHandler), "")
 	s.publish(map[string]Key{k.ID: k})
 	f.Add(text)
 	f.Add(text[:len(text)-1])
 	f.Add(strings.ToUpper(text))
 	f.Add(newText())
 	f.Fuzz(func(t *testing.T, presented string) {
-		found, err := s.Find(presented)
+		found, err := s.Find(t.Context(), presented)
 		if (presented == text) != (err == nil) || err != nil && (!errors.Is(err, ErrUnknown) || found.ID != "") {
 			t.Errorf("%q is found as %+v, %v", presented, found, err)
 		}
@@ -36,12 +36,12 @@ func BenchmarkFind(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := NewStore(nil, slog.New(slog.DiscardHandler), "")
+	s := NewStore(down{}, slog.New(slog.DiscardHandler), "")
 	s.publish(map[string]Key{k.ID: k})
 	for name, presented := range map[string]string{"right": text, "unknown": newText(), "malformed": strings.Repeat("x", len(text))} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				_, _ = s.Find(presented)
+				_, _ = s.Find(b.Context(), presented)
 			}
 		})
 	}

@@ -58,7 +58,7 @@ func refresh(t *testing.T, s *Store) {
 
 func wantFind(t *testing.T, s *Store, text string, want error) Key {
 	t.Helper()
-	k, err := s.Find(text)
+	k, err := s.Find(t.Context(), text)
 	if !errors.Is(err, want) {
 		t.Fatalf("Find: %v, want %v", err, want)
 	}
@@ -280,4 +280,47 @@ func TestRun(t *testing.T) {
 			t.Errorf("it was said %d times:\n%s", n, said.String())
 		}
 	})
+}
+
+// counting counts what is asked of the table.
+type counting struct {
+	driver.Conn
+
+	queries int
+}
+
+func (c *counting) Query(ctx context.Context, statement string, args ...any) (driver.Rows, error) {
+	c.queries++
+	return c.Conn.Query(ctx, statement, args...)
+}
+
+// A key that was made a moment ago is taken at once, not at the next reading. Wrong keys,
+// however many, have the table read now and then, and texts that are no key do not.
+func TestNewKeyAtOnce(t *testing.T) {
+	conn := newTable(t)
+	counts := &counting{Conn: conn}
+	s := newStore(t, counts)
+	refresh(t, s)
+	text, _ := create(t, conn, server("eu-1"))
+	wantFind(t, s, text, nil)
+	counts.queries = 0
+	for range 50 {
+		wrong, _, err := New(server("eu-2"), noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFind(t, s, wrong, ErrUnknown)
+	}
+	if counts.queries > 2*askedPerSecond { // a second may have passed
+
+		t.Errorf("50 wrong keys had the table read %d times", counts.queries)
+	}
+	s.asked.Store(0)
+	counts.queries = 0
+	for _, wrong := range []string{"", "nothing", text + "x", text[:len(text)-1] + "-"} {
+		wantFind(t, s, wrong, ErrUnknown)
+	}
+	if counts.queries > 0 {
+		t.Errorf("texts of known ids, or none, had the table read %d times", counts.queries)
+	}
 }

@@ -27,6 +27,14 @@ import (
 // taken by a node that reaches ClickHouse.
 const Every = 2 * time.Second
 
+// A key that is not known may have been made a moment ago: the table is read at once, and
+// waited for at most so long. Whoever comes after so many in a second is refused as before, so
+// that a flood of wrong keys costs a few readings.
+const (
+	askedPerSecond = 4
+	askTimeout     = time.Second
+)
+
 // readTimeout bounds one reading: a ClickHouse that is frozen must not hold the next.
 const readTimeout = 10 * time.Second
 
@@ -48,6 +56,8 @@ type Store struct {
 
 	known atomic.Pointer[map[string]Key] // by id; never written after it is here. nil: not loaded
 
+	asked atomic.Int32 // how many keys that are not known had the table read within a second
+
 	refreshing sync.Mutex // one Refresh at a time; guards unsaved
 	unsaved    bool       // the file lacks what is known
 }
@@ -59,8 +69,12 @@ func NewStore(conn driver.Conn, log *slog.Logger, path string) *Store {
 }
 
 // Find returns the key with that text, or ErrUnknown or ErrNotLoaded. It takes one hash
-// and one comparison in constant time whatever the text is.
-func (s *Store) Find(text string) (Key, error) {
+// and one comparison in constant time whatever the text is; where no key has its id, it may
+// wait for a reading of the table.
+func (s *Store) Find(ctx context.Context, text string) (Key, error) {
+	if id, formed := IDOf(text); formed && !s.has(id) {
+		s.ask(ctx)
+	}
 	known := s.known.Load()
 	if known == nil {
 		return Key{}, ErrNotLoaded
@@ -73,6 +87,33 @@ func (s *Store) Find(text string) (Key, error) {
 		return Key{}, ErrUnknown
 	}
 	return k, nil
+}
+
+// has reports whether the id is known; so it is where nothing is known.
+func (s *Store) has(id string) bool {
+	known := s.known.Load()
+	if known == nil {
+		return true
+	}
+	_, found := (*known)[id]
+	return found
+}
+
+// ask reads the table, unless that was done a moment ago or is under way. What it learns is
+// known when it returns; that it fails is told by Run, which reads all the time.
+func (s *Store) ask(ctx context.Context) {
+	if s.asked.Add(1) > askedPerSecond {
+		s.asked.Add(-1)
+		return
+	}
+	time.AfterFunc(time.Second, func() { s.asked.Add(-1) })
+	if !s.refreshing.TryLock() {
+		return
+	}
+	defer s.refreshing.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout) // a client that gives up must not make the next one ask
+	defer cancel()
+	_ = s.refresh(ctx) // see above
 }
 
 // OfServer returns the active keys of a server, by id.
@@ -144,6 +185,11 @@ func (s *Store) Run(ctx context.Context) error {
 func (s *Store) Refresh(ctx context.Context) error {
 	s.refreshing.Lock()
 	defer s.refreshing.Unlock()
+	return s.refresh(ctx)
+}
+
+// refresh is Refresh for who holds the lock.
+func (s *Store) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	facts, err := read(ctx, s.conn)

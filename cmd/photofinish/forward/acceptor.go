@@ -59,6 +59,6 @@ func (a acceptor) Accept(ctx context.Context, b ingest.Batch) (ingest.Result, er
 // anyone lets everybody on this machine push the events of the one server.
 type anyone struct{ server string }
 
-func (a anyone) Find(string) (keys.Key, error) {
+func (a anyone) Find(context.Context, string) (keys.Key, error) {
 	return keys.Key{ID: "loopback", Grant: keys.Grant{Role: keys.RoleServer, Server: a.server}}, nil
 }

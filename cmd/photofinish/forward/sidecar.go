@@ -121,7 +121,7 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 	if !isLocal(address) {
 		return nil, &AddressError{address}
 	}
-	return serve.Listen(ctx, address, "--listen")
+	return serve.Listen(ctx, address, "--listen", serve.Lingers)
 }
 
 // AddressError says that a sidecar cannot listen on an address that others can reach.

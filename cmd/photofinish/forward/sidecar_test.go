@@ -36,7 +36,7 @@ type node struct {
 
 const serverKey = "pf_the-key-of-eu-1"
 
-func (n *node) Find(text string) (keys.Key, error) {
+func (n *node) Find(_ context.Context, text string) (keys.Key, error) {
 	if text != serverKey {
 		return keys.Key{}, keys.ErrUnknown
 	}

@@ -34,11 +34,25 @@ var (
 	OperatorsLimits = Limits{Conns: 100, Write: 3 * time.Minute}
 )
 
+// Lingers is how long Listen may well be asked to wait for an address. A photofinish that is
+// killed while it starts its engine leaves a child behind that has the listeners until it
+// becomes the engine; whoever starts the next one at once finds them taken.
+const Lingers = 3 * time.Second
+
 // Listen takes an address, so that a port that is taken is known before anything starts.
-// Option is how the user can choose another.
-func Listen(ctx context.Context, addr, option string) (net.Listener, error) {
+// Option is how the user can choose another. It waits so long for one that is taken.
+func Listen(ctx context.Context, addr, option string, wait time.Duration) (net.Listener, error) {
 	var config net.ListenConfig
+	const pause = 50 * time.Millisecond
 	listener, err := config.Listen(ctx, "tcp", addr)
+	for ; wait > 0 && errors.Is(err, syscall.EADDRINUSE); wait -= pause {
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(pause):
+		}
+		listener, err = config.Listen(ctx, "tcp", addr)
+	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("the address %s is taken, perhaps by another photofinish: stop that, or choose another address with %s", addr, option)

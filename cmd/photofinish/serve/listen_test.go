@@ -3,6 +3,7 @@ package serve
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,11 +11,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 func listen(t *testing.T) net.Listener {
 	t.Helper()
-	l, err := Listen(t.Context(), "127.0.0.1:0", "--listen")
+	l, err := Listen(t.Context(), "127.0.0.1:0", "--listen", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,12 +28,31 @@ func TestPortTaken(t *testing.T) {
 	first := listen(t)
 	defer first.Close()
 	addr := first.Addr().String()
-	_, err := Listen(t.Context(), addr, "--listen")
+	_, err := Listen(t.Context(), addr, "--listen", 100*time.Millisecond)
 	if err == nil || !strings.Contains(err.Error(), addr+" is taken") || !strings.Contains(err.Error(), "--listen") {
 		t.Errorf("the second one says %v", err)
 	}
-	if _, err := Listen(t.Context(), "no port", "--listen"); err == nil || !strings.Contains(err.Error(), `"no port"`) {
+	if _, err := Listen(t.Context(), "no port", "--listen", time.Minute); err == nil || !strings.Contains(err.Error(), `"no port"`) {
 		t.Errorf("no port: %v", err)
+	}
+}
+
+// A port that comes free soon is waited for: a photofinish that was killed lets go of it a
+// moment later.
+func TestPortLingers(t *testing.T) {
+	first := listen(t)
+	time.AfterFunc(150*time.Millisecond, func() { first.Close() })
+	second, err := Listen(t.Context(), first.Addr().String(), "--listen", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.Close()
+	third := listen(t)
+	defer third.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, stop)
+	if _, err := Listen(ctx, third.Addr().String(), "--listen", time.Minute); !errors.Is(err, context.Canceled) {
+		t.Errorf("told to stop: %v", err)
 	}
 }
 
