@@ -8,8 +8,8 @@ import (
 )
 
 // Public returns the report as anybody may see it. Awards and boards are public. Of a sale,
-// buyers are shown by their initials, and who was told no is not shown at all; nor is what
-// would let a reader try names until one fits: the digests of entries that hold one, and
+// buyers are shown as its rule says, usually by their initials, and who was told no is not
+// shown at all; nor is what would let a reader try names until one fits: the digests of entries that hold one, and
 // the identities of their events. The counts stay. What belongs to a rule that cannot be
 // read any more is taken for a sale's.
 //
@@ -20,7 +20,7 @@ func Public(r *Report) Report {
 	public.Sales = []Sale{}
 	for i := range r.Sales {
 		sales[r.Sales[i].Rule] = true
-		public.Sales = append(public.Sales, publicSale(r.Sales[i]))
+		public.Sales = append(public.Sales, publicSale(r.Sales[i], r.buyers(r.Sales[i].Rule)))
 	}
 	private := func(rule string) bool {
 		known := r.rules[rule]
@@ -30,7 +30,8 @@ func Public(r *Report) Report {
 	for _, c := range r.Corrections {
 		if private(c.Rule) {
 			c.Corrects, c.Outcome, c.Subject, c.Found = "", "", "", ""
-			c.Gains, c.Keeps, c.Loses, c.Denied = initialsOf(c.Gains), initialsOf(c.Keeps), []string{}, []string{}
+			buyers := r.buyers(c.Rule)
+			c.Gains, c.Keeps, c.Loses, c.Denied = buyers.all(c.Gains), buyers.all(c.Keeps), []string{}, []string{}
 		}
 		public.Corrections = append(public.Corrections, c)
 	}
@@ -38,7 +39,7 @@ func Public(r *Report) Report {
 	for _, c := range r.Compensations {
 		if private(c.Rule) {
 			c.Because, c.Outcome = "", ""
-			c.Subject = Initials(c.Subject)
+			c.Subject, _ = r.buyers(c.Rule).name(c.Subject)
 			if c.Takes { // it may be somebody who is told no by it
 				c.Subject = ""
 			}
@@ -48,25 +49,51 @@ func Public(r *Report) Report {
 	return public
 }
 
-func publicSale(s Sale) Sale {
+// buyers is how a rule wants those who bought to be named.
+type buyers string
+
+// buyers returns that of a rule; what cannot be read any more is not told in full.
+func (r *Report) buyers(rule string) buyers {
+	if known := r.rules[rule]; known != nil {
+		return buyers(known.Buyers)
+	}
+	return rules.BuyersInitials
+}
+
+// name returns how a buyer is called; false where nobody is.
+func (b buyers) name(player string) (string, bool) {
+	switch b {
+	case rules.BuyersPublic:
+		return player, true
+	case rules.BuyersHidden:
+		return "", false
+	}
+	return Initials(player), true
+}
+
+func (b buyers) all(players []string) []string {
+	named := []string{}
+	for _, p := range players {
+		if name, ok := b.name(p); ok {
+			named = append(named, name)
+		}
+	}
+	return named
+}
+
+func publicSale(s Sale, b buyers) Sale {
 	all := s.Attempts
 	s.Attempts = []PurchaseAttempt{}
 	for _, a := range all {
 		if a.State == rules.SoldOut || a.State == rules.Declined {
 			continue
 		}
-		a.Player, a.Server, a.ID, a.Outcome = Initials(a.Player), "", "", ""
-		s.Attempts = append(s.Attempts, a)
+		if name, ok := b.name(a.Player); ok {
+			a.Player, a.Server, a.ID, a.Outcome = name, "", "", ""
+			s.Attempts = append(s.Attempts, a)
+		}
 	}
 	return s
-}
-
-func initialsOf(names []string) []string {
-	all := []string{}
-	for _, n := range names {
-		all = append(all, Initials(n))
-	}
-	return all
 }
 
 // Initials returns the first letter or digit of the first two words of a name, each with a

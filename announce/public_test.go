@@ -2,6 +2,7 @@ package announce_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,6 +79,41 @@ func TestPublic(t *testing.T) {
 	for _, c := range public.Corrections {
 		if c.Subject != "" || c.Outcome != "" {
 			t.Errorf("of an unknown rule: %+v", c)
+		}
+	}
+}
+
+// A rule may name its buyers to everybody, or to nobody; who was told no is not named either
+// way, and the counts stay.
+func TestBuyers(t *testing.T) {
+	for buyers, want := range map[string]int{rules.BuyersPublic: 3, rules.BuyersHidden: 0} {
+		l := history(t)
+		for _, set := range l.rulesets {
+			set.Rule("celestial-mount").Buyers = buyers
+		}
+		whole := build(t, l, announce.Standing())
+		public := announce.Public(&whole[0])
+		text := forms(t, []announce.Report{public})
+		i := slices.IndexFunc(public.Sales, func(s announce.Sale) bool { return s.Rule == "celestial-mount" })
+		if n := len(public.Sales[i].Attempts); n != want || public.Sales[i].Sold != whole[0].Sales[i].Sold {
+			t.Errorf("buyers: %s shows %d attempts and %d sold", buyers, n, public.Sales[i].Sold)
+		}
+		for _, a := range public.Sales[i].Attempts {
+			if a.ID != "" || a.Server != "" || a.Outcome != "" || !slices.Contains([]string{"Ana", "Bo", "Di"}, a.Player) {
+				t.Errorf("buyers: %s shows %+v", buyers, a)
+			}
+		}
+		for _, name := range []string{"Flo", `"Ed"`, ">Ed<"} {
+			if strings.Contains(text, name) {
+				t.Errorf("buyers: %s names %s, who was told no", buyers, name)
+			}
+		}
+		if buyers == rules.BuyersHidden {
+			for _, c := range public.Corrections {
+				if c.Rule == "celestial-mount" && len(c.Gains)+len(c.Keeps) > 0 || strings.Contains(text, ">D.<") {
+					t.Errorf("buyers: hidden tells of %+v", c)
+				}
+			}
 		}
 	}
 }

@@ -69,6 +69,11 @@ const (
 	QueueArrival = "arrival"
 	QueueLottery = "lottery"
 
+	// Who sees who bought: nobody, their initials, or their names.
+	BuyersInitials = "initials"
+	BuyersPublic   = "public"
+	BuyersHidden   = "hidden"
+
 	LateRefund     = "refund"
 	LateSubstitute = "substitute"
 )
@@ -117,6 +122,7 @@ type Rule struct {
 	OnLateCharge string
 	Substitute   string
 	Item         string
+	Buyers       string // how buyers are named where anybody can read: BuyersInitials, BuyersPublic or BuyersHidden
 }
 
 // Condition is one line of a rule's `when`. A value satisfies it if every part

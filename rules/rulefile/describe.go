@@ -108,6 +108,12 @@ func describeSale(r *rules.Rule) string {
 	}
 	text := fmt.Sprintf("Sells %s %s, %s, %s; one player may have %s. The attempts are %s. They are served %s. The buyer is to be given %s.",
 		r.SKU, price, stock, windowPhrase(r.Window), limit, events(r), queue, r.Item)
+	switch r.Buyers {
+	case rules.BuyersPublic:
+		text += " Everybody may read who bought."
+	case rules.BuyersHidden:
+		text += " Who bought is not public."
+	}
 	return text + " Today " + saleToday(r) + "."
 }
 

@@ -58,6 +58,7 @@ func ruleFields() []ruleField {
 		{"on_late_charge", sale},
 		{"substitute", sale},
 		{"item", sale},
+		{"buyers", sale},
 	}
 }
 
@@ -223,6 +224,7 @@ func (o object) readSale(r *rules.Rule) {
 		r.ChargeWithin = c.duration(time.Nanosecond)
 	}
 	r.OnLateCharge = o.wordOr("on_late_charge", rules.LateRefund, rules.LateSubstitute)
+	r.Buyers = o.wordOr("buyers", rules.BuyersInitials, rules.BuyersPublic, rules.BuyersHidden)
 	r.Substitute = o.nameOr("substitute", "")
 	r.Item = o.nameOr("item", r.SKU)
 	substitute, given := o.get("substitute")

@@ -141,7 +141,7 @@ rules:
 		{Key: "region", AnyOf: []string{"eu"}}, {Key: "sku", AnyOf: []string{"mount"}}, {Key: "type", AnyOf: []string{"purchase"}},
 	}
 	sale.Hold, sale.Tie = 0, rules.TieEarliest
-	sale.Queue, sale.ChargeWithin, sale.OnLateCharge = rules.QueueArrival, 15*60*1e9, rules.LateRefund
+	sale.Queue, sale.ChargeWithin, sale.OnLateCharge, sale.Buyers = rules.QueueArrival, 15*60*1e9, rules.LateRefund, rules.BuyersInitials
 	for i, want := range []rules.Rule{first, each, board, sale} {
 		if got := ruleset.Rules[i]; !reflect.DeepEqual(got, want) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
