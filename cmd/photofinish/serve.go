@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,7 +35,8 @@ type process struct {
 	health     *serve.Health
 	metrics    *serve.Metrics
 	public     *http.ServeMux
-	settlement *serve.Settlement // nil: another role's
+	settlement *serve.Settlement     // nil: another role's
+	refused    atomic.Pointer[error] // why what was read last was not taken over
 }
 
 // run does the work of the roles until ctx is done. What can be wrong with the
@@ -84,6 +86,7 @@ func (a *app) run(ctx context.Context, does roles) (err error) {
 	if does.announce {
 		web.New(web.Tables(p.later.Conn()), a.log, time.Now).Mount(p.public)
 	}
+	p.health.Add("configuration", p.configuration)
 	if public != nil {
 		p.health.Mount(p.public, false)
 		p.public.HandleFunc("/", web.NotFound)

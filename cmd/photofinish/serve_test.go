@@ -239,12 +239,18 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.says(regexp.MustCompile(`configuration not reloaded: the old one stays.*ingest.rate is 0`))
+	if _, body := get(t, p.admin+"/healthz"); !strings.Contains(body, "not reloaded, the old one stays: ingest.rate is 0") {
+		t.Errorf("after a reload that was refused: %s", body)
+	}
 	writeFile(config, "{}\n")
 	write(twoRules + "  - {id: two, kind: achievement, when: {type: kill}, threshold: 2}\n")
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	p.says(regexp.MustCompile(`msg="configuration reloaded"`))
+	if _, body := get(t, p.admin+"/healthz"); strings.Contains(body, "not reloaded") {
+		t.Errorf("after a reload that was taken over: %s", body)
+	}
 	p.stop()
 
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
