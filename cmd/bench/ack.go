@@ -74,8 +74,13 @@ const nodeName = "bench"
 // openBenchNode opens a new node with a folder of its own. It needs no connection to
 // accept.
 func openBenchNode(conn driver.Conn, dir string) (*ingest.Node, error) {
+	return openNode(conn, nodeName, dir)
+}
+
+// openNode opens the node of that name whose folder is in dir.
+func openNode(conn driver.Conn, name, dir string) (*ingest.Node, error) {
 	// However slow the machine is, no event is so old that it is looked up.
-	cfg := ingest.Config{Node: nodeName, Dir: dir, LookupAfter: time.Hour}
+	cfg := ingest.Config{Node: name, Dir: dir, LookupAfter: time.Hour}
 	node, err := ingest.New(conn, slog.New(slog.DiscardHandler), cfg, time.Now)
 	if err != nil {
 		return nil, err

@@ -94,7 +94,7 @@ func TestAnswers(t *testing.T) {
 // figures say nothing.
 func TestIngest(t *testing.T) {
 	var out bytes.Buffer
-	in := &intake{report: report{w: &out}, dir: t.TempDir(), intakeSizes: intakeSizes{turns: 2, decoded: 100, appends: 5, acks: 640, forwards: 1500}}
+	in := &intake{report: report{w: &out}, dir: t.TempDir(), intakeSizes: intakeSizes{turns: 2, decoded: 100, appends: 5, acks: 640, visible: 64, forwards: 1500, behind: 4 << 20}}
 	for _, m := range intakeMeasures() {
 		before := out.Len()
 		if err := m.run(t.Context(), in); err != nil {

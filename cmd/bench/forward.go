@@ -36,7 +36,7 @@ func measureForward(ctx context.Context, in *intake) error {
 		if err != nil {
 			return err
 		}
-		f := &forwarding{in: in, m: m, node: node}
+		f := &forwarding{in: in, m: m, node: node, name: nodeName}
 		took, err := inTurns(in.turns, func() (usage, error) { return f.ours(ctx) }, func() (usage, error) { return f.bare(ctx) })
 		if err := errors.Join(err, node.Close()); err != nil {
 			return err
@@ -53,14 +53,20 @@ type forwarding struct {
 	in     *intake
 	m      meter
 	node   *ingest.Node
-	events int // accepted so far
+	name   string // of the node
+	events int    // accepted so far
 }
 
 // ours has the node accept events, and then measures how it forwards them.
 func (f *forwarding) ours(ctx context.Context) (usage, error) {
-	if err := f.accept(ctx); err != nil {
+	if err := f.accept(ctx, f.in.forwards); err != nil {
 		return usage{}, err
 	}
+	return f.forward(ctx)
+}
+
+// forward measures how the node forwards what it has accepted.
+func (f *forwarding) forward(ctx context.Context) (usage, error) {
 	took, err := f.m.measure(ctx, func() error { return f.node.Forward(ctx) })
 	if err != nil {
 		return took, err
@@ -73,10 +79,11 @@ func (f *forwarding) ours(ctx context.Context) (usage, error) {
 	return took, nil
 }
 
-func (f *forwarding) accept(ctx context.Context) error {
-	for left := f.in.forwards; left > 0; left -= acceptEvents {
+// accept has the node accept so many new events.
+func (f *forwarding) accept(ctx context.Context, events int) error {
+	for left := events; left > 0; left -= acceptEvents {
 		batch := min(left, acceptEvents)
-		b := batchOf("server", f.events, batch)
+		b := batchOf("server-of-"+f.name, f.events, batch)
 		if result, err := f.node.Accept(ctx, b); err != nil || result.Accepted != batch {
 			return fmt.Errorf("%d of %d events were accepted: %w", result.Accepted, batch, err)
 		}
@@ -134,11 +141,11 @@ func sourceOf(table string) string {
 	return table
 }
 
-// holds checks that a table has so many events, each once.
+// holds checks that a table has so many events of the node, each once.
 func (f *forwarding) holds(ctx context.Context, table string, events int) error {
 	var rows, offsets uint64
-	const asked = "SELECT count(), uniqExact(offset) FROM "
-	if err := f.m.conn.Conn.QueryRow(ctx, asked+table).Scan(&rows, &offsets); err != nil {
+	asked := "SELECT count(), uniqExact(offset) FROM " + table + " WHERE node = $1"
+	if err := f.m.conn.Conn.QueryRow(ctx, asked, f.name).Scan(&rows, &offsets); err != nil {
 		return err
 	}
 	if n := uint64(events); rows != n || offsets != n {

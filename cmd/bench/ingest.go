@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"photofinish/cmd/clickhouse"
@@ -15,14 +16,20 @@ import (
 
 const ingestHelp = `ingest measures how events are taken in, beside what no way of doing it can do without.
 
-  go run ./cmd/bench ingest [--only decode,spool,ack,forward,import] [--logs DIR]
+  go run ./cmd/bench ingest [--only decode,spool,ack,…] [--logs DIR] [--behind SIZE]
 
 decode   one event of JSON, beside encoding/json into a struct with a map
 spool    the spool alone, beside a loop that writes the same bytes to a file that has
          its size already and syncs its data
 ack      a node without ClickHouse: writers that wait for each answer, beside that loop
+http     the same over HTTP, beside a handler of net/http that reads the bodies and no more
+visible  a node in a process of its own, from the request to the log, beside sending the
+         same requests, or all in one, to ClickHouse's own HTTP
 forward  a node's spool into ClickHouse, beside inserting the same rows into the same
          three tables from the engine's own memory
+catchup  a backlog that a node finds when it starts, beside forwarding what just came in
+backlog  the memory of a node with a backlog of --behind, such as 10GB, beside one with a
+         short backlog
 import   real logs, beside unpacking them and finding their lines; --logs or
          PFTEST_CS_LOGS names a folder of .tar.xz archives, without it this is left out
 
@@ -36,6 +43,9 @@ type intake struct {
 	report
 	dir  string // for spools and the engine
 	logs string // archives; empty: none
+
+	binary string // photofinish, once somebody needed it
+
 	intakeSizes
 }
 
@@ -44,14 +54,16 @@ type intakeSizes struct {
 	decoded  int // events of a turn
 	appends  int // of a turn of the spool, of appendEvents each
 	acks     int // of a turn of one writer count
+	visible  int // requests of a turn
 	forwards int // events of a turn
+	behind   int // bytes of a backlog
 }
 
 // appendEvents is how many events a game server sends at once: 14 kB or so.
 const appendEvents = 125
 
 func fullIntake() intakeSizes {
-	return intakeSizes{turns: 5, decoded: 10_000, appends: 1000, acks: 20_000, forwards: 200_000}
+	return intakeSizes{turns: 5, decoded: 10_000, appends: 1000, acks: 20_000, visible: 1600, forwards: 200_000, behind: 256 << 20}
 }
 
 type intakeMeasure struct {
@@ -60,7 +72,7 @@ type intakeMeasure struct {
 }
 
 func intakeMeasures() []intakeMeasure {
-	return []intakeMeasure{{"decode", measureDecode}, {"spool", measureSpool}, {"ack", measureAck}, {"forward", measureForward}, {"import", measureIntakeOfLogs}}
+	return []intakeMeasure{{"decode", measureDecode}, {"spool", measureSpool}, {"ack", measureAck}, {"http", measureHTTP}, {"visible", measureVisible}, {"forward", measureForward}, {"catchup", measureCatchUp}, {"backlog", measureBacklog}, {"import", measureIntakeOfLogs}}
 }
 
 func runIngest(ctx context.Context, args []string) (err error) {
@@ -68,6 +80,9 @@ func runIngest(ctx context.Context, args []string) (err error) {
 	in := &intake{report: report{w: os.Stdout}, intakeSizes: fullIntake()}
 	only := f.String("only", "", "names of what to measure; empty is everything")
 	f.StringVar(&in.logs, "logs", os.Getenv("PFTEST_CS_LOGS"), "folder of .tar.xz archives of logs")
+	f.Func("behind", "events of the long backlog, such as 256MB or 10GB; spooled they take a little more (default 256MB)", func(text string) error {
+		return parseSize(text, &in.behind)
+	})
 	f.IntVar(&in.turns, "turns", in.turns, "how often each is run")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -80,7 +95,7 @@ func runIngest(ctx context.Context, args []string) (err error) {
 		names := strings.Split(*only, ",")
 		chosen = slices.DeleteFunc(chosen, func(m intakeMeasure) bool { return !slices.Contains(names, m.name) })
 		if len(chosen) != len(names) {
-			return fmt.Errorf("--only %q: the names are decode, spool, ack, forward and import", *only)
+			return fmt.Errorf("--only %q: the names are decode, spool, ack, http, visible, forward, catchup, backlog and import", *only)
 		}
 	}
 	if in.dir, err = os.MkdirTemp("", "photofinish-bench-*"); err != nil {
@@ -94,6 +109,26 @@ func runIngest(ctx context.Context, args []string) (err error) {
 	}
 	in.note("\nAll answers are right. %d figures are over their limit.", in.over)
 	return nil
+}
+
+// parseSize reads 64MB or 10GB, of 1024 each.
+func parseSize(text string, size *int) error {
+	for shift, unit := range map[int]string{20: "MB", 30: "GB"} { // order free: they exclude each other
+		number, found := strings.CutSuffix(text, unit)
+		if n, err := strconv.Atoi(number); found && err == nil && n > 0 && n < 1<<20 {
+			*size = n << shift
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no size such as 256MB or 10GB", text)
+}
+
+// photofinish returns the program, built once.
+func (in *intake) photofinish(ctx context.Context) (_ string, err error) {
+	if in.binary == "" {
+		in.binary, err = build(ctx, in.dir)
+	}
+	return in.binary, err
 }
 
 // withEngine runs work beside an engine in a folder of its own.

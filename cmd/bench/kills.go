@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -108,10 +107,9 @@ func newKills(ctx context.Context, dir, binary string, seed uint64) (*kills, err
 	}
 	k := &kills{dir: dir, binary: binary, rand: rand.New(rand.NewPCG(seed, 1)), counts: map[string]int{}}
 	if binary == "" {
-		k.binary = filepath.Join(dir, "photofinish")
-		build := exec.CommandContext(ctx, "go", "build", "-o", k.binary, "./cmd/photofinish") //nolint:gosec // the one who runs this names the folder
-		if out, err := build.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("build ./cmd/photofinish: %w: %s", err, out)
+		var err error
+		if k.binary, err = build(ctx, dir); err != nil {
+			return nil, err
 		}
 	}
 	if err := os.WriteFile(k.rules(), []byte(killsRules), 0o600); err != nil {

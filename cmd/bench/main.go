@@ -31,7 +31,7 @@ const help = `bench measures photofinish beside its floors and checks its answer
   go run ./cmd/bench settle [--history N,N,…] [--only M5,M6,…] [--keep DIR]
   go run ./cmd/bench histories --from N --to M [--wild NAME] [--jobs J]
   go run ./cmd/bench logs --logs DIR [--rules FILE]
-  go run ./cmd/bench ingest [--only decode,spool,…] [--logs DIR]
+  go run ./cmd/bench ingest [--only decode,spool,…] [--logs DIR] [--behind SIZE]
   go run ./cmd/bench kills --cycles N [--seed S]
 
 Add -h to one of them for what it does.

@@ -33,6 +33,11 @@ func (r *report) line(what, ours, floor string, ratio, limit float64) {
 	fmt.Fprintf(r.w, "%-62s %13s %13s %8s %7s %s\n", what, ours, floor, times(ratio), times(limit), verdict)
 }
 
+// atLeast prints one figure beside another, and whether their ratio reaches a limit.
+func (r *report) atLeast(what, ours, floor string, ratio, limit float64) {
+	fmt.Fprintf(r.w, "%-62s %13s %13s %8s %7s %s\n", what, ours, floor, times(ratio), "≥"+times(limit), r.verdict(ratio >= limit))
+}
+
 // within prints a figure that has a limit of its own and no floor.
 func (r *report) within(what, ours, limit string, ok bool) {
 	fmt.Fprintf(r.w, "%-62s %13s %13s %8s %7s %s\n", what, ours, "", "", limit, r.verdict(ok))
