@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -18,13 +19,14 @@ const (
 	headerLimit   = 5 * time.Second  // for all headers of a request
 	readLimit     = 30 * time.Second // for a whole request
 	idleLimit     = time.Minute      // between two requests of a connection
+	restLimit     = time.Second      // for what is left of a body whose request is answered
 	headerBytes   = 16 << 10
 	shutdownLimit = 10 * time.Second // for the requests that are under way when the process is told to stop
 )
 
 // Limits say how much one listener takes on.
 type Limits struct {
-	Conns int           // at once; further ones wait in the kernel's queue
+	Conns int           // at once; one more takes the place of who has asked nothing the longest
 	Write time.Duration // from the end of a request's headers to the end of its answer
 }
 
@@ -70,7 +72,9 @@ func Listen(ctx context.Context, addr, option string, wait time.Duration) (net.L
 // new connection and lets requests that are under way end.
 func HTTP(listener net.Listener, handler http.Handler, limits Limits, log *slog.Logger) func(context.Context) error {
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           keepPlaces(handler),
+		ConnContext:       remember,
+		ConnState:         restPlaces,
 		ReadHeaderTimeout: headerLimit,
 		ReadTimeout:       readLimit,
 		WriteTimeout:      limits.Write,
@@ -81,7 +85,7 @@ func HTTP(listener net.Listener, handler http.Handler, limits Limits, log *slog.
 	return func(ctx context.Context) error {
 		served := make(chan error, 1)
 		go func() {
-			served <- server.Serve(&boundedListener{Listener: listener, free: make(chan struct{}, limits.Conns)})
+			served <- server.Serve(newBoundedListener(listener, limits.Conns))
 		}()
 		select {
 		case err := <-served:
@@ -101,10 +105,25 @@ func HTTP(listener net.Listener, handler http.Handler, limits Limits, log *slog.
 	}
 }
 
-// boundedListener has a bounded number of connections open.
+// boundedListener has a bounded number of connections open. When one more comes, the
+// connection on which nothing was asked for the longest is closed for it: one that is idle,
+// or slow to say what it asks. So thousands that ask nothing keep nobody out. One whose
+// request is being answered keeps its place; where all are such, the new one waits, and the
+// next ones wait in the kernel.
 type boundedListener struct {
 	net.Listener
-	free chan struct{} // holds a token for each open connection
+	conns int // at most
+
+	mu      sync.Mutex // guards the fields below
+	changed *sync.Cond // a place is free, or a connection waits
+	open    int
+	waiting *list.List // of *boundedConn whose request is not yet there, since the longest first
+}
+
+func newBoundedListener(l net.Listener, conns int) *boundedListener {
+	b := &boundedListener{Listener: l, conns: conns, waiting: list.New()}
+	b.changed = sync.NewCond(&b.mu)
+	return b
 }
 
 // Accept waits for a connection, and for a place for it.
@@ -113,19 +132,97 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A connection that waits here is one more than the bound; the next ones wait in the
-	// kernel. Places come free, since every connection has its time limits.
-	l.free <- struct{}{}
-	return &boundedConn{Conn: conn, release: sync.OnceFunc(func() { <-l.free })}, nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.open >= l.conns {
+		longest := l.waiting.Front()
+		if longest == nil {
+			l.changed.Wait() // for not longer than the limits of a request
+			continue
+		}
+		l.end(longest.Value.(*boundedConn)) //nolint:forcetypeassert,errcheck // the list holds no others
+	}
+	l.open++
+	c := &boundedConn{Conn: conn, listener: l}
+	c.place = l.waiting.PushBack(c)
+	return c, nil
+}
+
+// end closes a connection, once, and gives its place back. The caller holds mu.
+func (l *boundedListener) end(c *boundedConn) error {
+	if c.ended {
+		return net.ErrClosed
+	}
+	c.ended = true
+	l.leave(c)
+	l.open--
+	l.changed.Signal()
+	return c.Conn.Close()
+}
+
+// leave takes a connection off the list of those that wait.
+func (l *boundedListener) leave(c *boundedConn) {
+	if c.place != nil {
+		l.waiting.Remove(c.place)
+		c.place = nil
+	}
+}
+
+// placeKey is under which a request's context has its connection.
+type placeKey struct{}
+
+// remember puts a connection into the context of its requests.
+func remember(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, placeKey{}, conn)
+}
+
+// keepPlaces has the connection of each request keep its place until all of the answer is
+// on its way. What the client has not sent of a body that is answered already, the server
+// would wait for as long as for a request.
+func keepPlaces(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, ok := r.Context().Value(placeKey{}).(*boundedConn); ok {
+			c.asks()
+			defer func() { _ = c.SetReadDeadline(time.Now().Add(restLimit)) }() // one that has ended needs none
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// restPlaces notes which connections wait for their next request.
+func restPlaces(conn net.Conn, state http.ConnState) {
+	if c, ok := conn.(*boundedConn); ok && state == http.StateIdle {
+		c.waits()
+	}
 }
 
 type boundedConn struct {
 	net.Conn
-	release func()
+	listener *boundedListener
+
+	// Of the listener's mu.
+	place *list.Element // nil: its request is being answered, or it has ended
+	ended bool
+}
+
+func (c *boundedConn) asks() {
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	c.listener.leave(c)
+}
+
+func (c *boundedConn) waits() {
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	if !c.ended && c.place == nil {
+		c.place = c.listener.waiting.PushBack(c)
+		c.listener.changed.Signal()
+	}
 }
 
 // Close closes the connection and gives its place back.
 func (c *boundedConn) Close() error {
-	defer c.release()
-	return c.Conn.Close()
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	return c.listener.end(c)
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,21 @@ func TestPortLingers(t *testing.T) {
 	}
 }
 
+func ask(conn net.Conn) {
+	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+// read returns the body of an answer, or why there is none.
+func read(conn net.Conn) string {
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return err.Error()
+	}
+	defer answer.Body.Close()
+	body, _ := io.ReadAll(answer.Body)
+	return string(body)
+}
+
 // No more connections are served at once than the bound, and the next one is served when
 // one ends.
 func TestConnectionsAreBounded(t *testing.T) {
@@ -65,18 +81,6 @@ func TestConnectionsAreBounded(t *testing.T) {
 	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "here") })
 	run := HTTP(l, answer, Limits{Conns: 1, Write: PublicLimits.Write}, slog.New(slog.DiscardHandler))
 	go func() { ended <- run(ctx) }()
-	ask := func(conn net.Conn) {
-		fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	}
-	read := func(conn net.Conn) string {
-		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			return err.Error()
-		}
-		defer answer.Body.Close()
-		body, _ := io.ReadAll(answer.Body)
-		return string(body)
-	}
 	dial := func() net.Conn {
 		conn, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
@@ -89,13 +93,106 @@ func TestConnectionsAreBounded(t *testing.T) {
 	if got := read(first); got != "here" {
 		t.Fatalf("the first connection reads %q", got)
 	}
-	second := dial() // waits: the first is idle, but open
+	second := dial() // the first is idle and gives way
 	ask(second)
-	first.Close()
 	if got := read(second); got != "here" {
 		t.Errorf("the second connection reads %q", got)
 	}
 	second.Close()
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
+// Who has a place and asks nothing, or is slow to ask, gives it to somebody who comes when
+// all places are taken: the one that has been so the longest.
+func TestWhoDoesNotAskGivesWay(t *testing.T) {
+	l := listen(t)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "here") })
+	run := HTTP(l, answer, Limits{Conns: 3, Write: PublicLimits.Write}, slog.New(slog.DiscardHandler))
+	go func() { ended <- run(ctx) }()
+	var conns [5]net.Conn
+	for i := range conns {
+		var err error
+		if conns[i], err = net.Dial("tcp", l.Addr().String()); err != nil {
+			t.Fatal(err)
+		}
+		defer conns[i].Close()
+		if err := conns[i].SetDeadline(time.Now().Add(headerLimit / 2)); err != nil {
+			t.Fatal(err)
+		}
+		if i < 4 {
+			fmt.Fprintf(conns[i], "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+		}
+	}
+	ask(conns[4]) // who comes last, and asks
+	if got := read(conns[4]); got != "here" {
+		t.Errorf("who asks reads %q", got)
+	}
+	for i, open := range []bool{false, false, true, true, true} {
+		err := conns[i].SetReadDeadline(time.Now().Add(headerLimit / 10))
+		if err == nil {
+			_, err = conns[i].Read(make([]byte, 1000))
+		}
+		if timeout := errors.Is(err, os.ErrDeadlineExceeded); timeout != open {
+			t.Errorf("connection %d is open: %v, want %v (%v)", i, timeout, open, err)
+		}
+	}
+	for _, c := range conns {
+		c.Close()
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
+// A request that is being answered keeps its place, however many come.
+func TestWhoIsAnsweredKeepsTheirPlace(t *testing.T) {
+	l := listen(t)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	asked, goOn := make(chan struct{}, 2), make(chan struct{})
+	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		<-goOn
+		fmt.Fprint(w, "here")
+	})
+	run := HTTP(l, answer, Limits{Conns: 1, Write: PublicLimits.Write}, slog.New(slog.DiscardHandler))
+	go func() { ended <- run(ctx) }()
+	answers := make(chan error, 2)
+	for i := range 2 {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		go func() {
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err == nil {
+				err = answer.Body.Close()
+			}
+			answers <- err
+		}()
+		if i == 0 {
+			<-asked
+		}
+	}
+	select {
+	case <-asked:
+		t.Error("two are answered at once, the bound is one")
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(goOn)
+	for range 2 {
+		if err := <-answers; err != nil {
+			t.Errorf("no answer: %v", err)
+		}
+	}
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("it ends with %v", err)
@@ -127,6 +224,33 @@ func TestStopWaitsForRequests(t *testing.T) {
 	if body, err := io.ReadAll(response.Body); string(body) != "kept" || err != nil {
 		t.Errorf("it reads %q, %v", body, err)
 	}
+	if err := <-ended; err != nil {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
+// Who is answered before they have sent their body may not trickle the rest of it for as
+// long as a request may take.
+func TestRestOfAnAnsweredBody(t *testing.T) {
+	l := listen(t)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) })
+	run := HTTP(l, answer, PublicLimits, slog.New(slog.DiscardHandler))
+	go func() { ended <- run(ctx) }()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(readLimit / 3)); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+	if answer, err := io.ReadAll(conn); err != nil || !strings.Contains(string(answer), "429") {
+		t.Errorf("the connection gives %q and ends with %v", answer, err)
+	}
+	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("it ends with %v", err)
 	}
