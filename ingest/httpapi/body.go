@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -134,7 +135,7 @@ func newUnpacker() *unpacker {
 }
 
 // unpack returns the body that was packed in b, which is given back.
-func (u *unpacker) unpack(ctx context.Context, b *body, encoding string) (*body, error) {
+func (u *unpacker) unpack(ctx context.Context, b *body, encoding string, now func() time.Time) (*body, error) {
 	var d *decoders
 	select {
 	case d = <-u.idle:
@@ -142,12 +143,20 @@ func (u *unpacker) unpack(ctx context.Context, b *body, encoding string) (*body,
 		return nil, unreadable("the sender has gone")
 	}
 	defer func() { u.idle <- d }()
+	// Again: many may have waited here while the first of them turned out too large.
+	if err := b.lease.mayUnpack(now()); err != nil {
+		return nil, err
+	}
 	in, err := d.reader(bytes.NewReader(b.text), encoding)
 	if err != nil {
 		return nil, unreadable("the body is not %s: %v", encoding, err)
 	}
 	out := &body{limit: b.limit, lease: b.lease}
 	if err := out.readAll(in, min(2*int64(len(b.text)), firstBytes)); err != nil {
+		var why *refusal
+		if errors.As(err, &why) && why.reason == RefusedSize {
+			b.lease.bomb(now())
+		}
 		return nil, err
 	}
 	b.lease.drop(int64(cap(b.text)))

@@ -10,10 +10,11 @@
 // request can be sent again.
 //
 // What a request may cost is bounded: bytes packed and unpacked, events, requests a second
-// of one key, its bodies and their bytes at once, and all bodies and bytes at once. What
-// waits for a slow sender holds no more than it has sent so far; the deadline for it is
-// the http.Server's ReadTimeout, which whoever mounts the handler sets, as well as its
-// ReadHeaderTimeout and IdleTimeout.
+// of one key, its bodies and their bytes at once, all bodies and bytes at once, and how many
+// of one key turn out too large only when they are unpacked. What waits for a slow sender
+// holds no more than it has sent so far; the deadline for it is the http.Server's
+// ReadTimeout, which whoever mounts the handler sets, as well as its ReadHeaderTimeout and
+// IdleTimeout.
 //
 // A sender may tell the times of its previous exchange, from which the difference of the
 // clocks is estimated (see clocks), and its events' running numbers, of which missing ones

@@ -31,6 +31,11 @@ const (
 	// together are one.
 	maxAddresses = 10_000
 
+	// Of one key, packed bodies that turn out too large: ten at once, then one a second.
+	// Each costs a processor what it takes to unpack as much as a body may have.
+	bombEvery = time.Second
+	bombBurst = 10
+
 	logEvery = 10 * time.Second
 )
 
@@ -41,16 +46,22 @@ type bucket struct{ paid time.Time }
 
 // take returns 0 and takes one, or how long to wait for the next.
 func (b *bucket) take(now time.Time, every time.Duration, burst int) time.Duration {
-	paid := b.paid
-	if paid.Before(now) {
-		paid = now
-	}
-	paid = paid.Add(every)
-	if wait := paid.Sub(now) - time.Duration(burst)*every; wait > 0 {
+	if wait := b.wait(now, every, burst); wait > 0 {
 		return wait
 	}
-	b.paid = paid
+	if b.paid.Before(now) {
+		b.paid = now
+	}
+	b.paid = b.paid.Add(every)
 	return 0
+}
+
+// wait returns how long take would have to wait, and takes nothing.
+func (b *bucket) wait(now time.Time, every time.Duration, burst int) time.Duration {
+	if !b.paid.After(now) {
+		return 0
+	}
+	return max(b.paid.Sub(now)-time.Duration(burst-1)*every, 0)
 }
 
 // limits is who may send how much at once and how often.
@@ -73,6 +84,7 @@ type limits struct {
 type keyUse struct {
 	bucket
 
+	bombs  bucket
 	bodies int
 	bytes  int64
 }
@@ -138,6 +150,26 @@ func (l *lease) drop(n int64) {
 	l.bytes -= n
 	l.key.bytes -= n
 	l.limits.bytes -= n
+}
+
+// mayUnpack says why a body of this key may not be unpacked now; nil if it may.
+func (l *lease) mayUnpack(now time.Time) error {
+	l.limits.mu.Lock()
+	defer l.limits.mu.Unlock()
+	if wait := l.key.bombs.wait(now, bombEvery, bombBurst); wait > 0 {
+		return &refusal{
+			status: http.StatusTooManyRequests, reason: RefusedRate, after: wait, close: true,
+			detail: "too many bodies of this key were too large when they were unpacked; send smaller ones, or not packed",
+		}
+	}
+	return nil
+}
+
+// bomb counts a body that turned out too large when it was unpacked.
+func (l *lease) bomb(now time.Time) {
+	l.limits.mu.Lock()
+	defer l.limits.mu.Unlock()
+	l.key.bombs.take(now, bombEvery, bombBurst)
 }
 
 // release gives everything back, once.

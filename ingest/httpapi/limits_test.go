@@ -205,3 +205,77 @@ func TestManyAddresses(t *testing.T) {
 		t.Errorf("an hour later there are %d addresses", len(l.wrong))
 	}
 }
+
+// Unpacking bodies that turn out too large costs a processor. Who sends one after the other
+// is told to stay away with packed ones before they are read; what it sends unpacked is
+// taken, and nobody else is held up.
+func TestManyBombs(t *testing.T) {
+	for _, encoding := range []string{"gzip", "zstd"} {
+		a := newAPI(t, Config{MaxBody: 64 << 10})
+		other := a.addKey(keys.Grant{Role: keys.RoleServer, Server: "us-1", Region: "us", Timezone: "UTC"})
+		bomb := packed(t, encoding, strings.Repeat("\n", 1<<20))
+		good := packed(t, encoding, kill)
+		send := func(key string, body io.Reader) verdict {
+			return a.do(request(http.MethodPost, pathEvents, body, "Content-Type: "+mediaNDJSON, "Content-Encoding: "+encoding, "Authorization: Bearer "+key), "")
+		}
+		for range bombBurst {
+			v := send(a.key, strings.NewReader(bomb))
+			v.refused(t, http.StatusRequestEntityTooLarge, "unpacked")
+		}
+		v := send(a.key, unread{t})
+		v.refused(t, http.StatusTooManyRequests, "not packed")
+		if v.header.Get("Retry-After") != "1" {
+			t.Errorf("Retry-After is %q", v.header.Get("Retry-After"))
+		}
+		v = a.push(kill)
+		v.want(t, http.StatusOK, 1, 0, 0)
+		v = send(other, strings.NewReader(good))
+		v.want(t, http.StatusOK, 1, 0, 0)
+		a.advance(bombEvery)
+		v = send(a.key, strings.NewReader(good))
+		v.want(t, http.StatusOK, 0, 1, 0)
+		v = send(a.key, strings.NewReader(bomb)) // a good one has cost nothing
+		v.refused(t, http.StatusRequestEntityTooLarge, "unpacked")
+		v = send(a.key, unread{t})
+		v.refused(t, http.StatusTooManyRequests, "not packed")
+	}
+}
+
+// Nor are those unpacked that have come before the first of them turned out too large.
+func TestManyBombsAtOnce(t *testing.T) {
+	a := newAPI(t, Config{MaxBody: 64 << 10})
+	bomb := packed(t, "gzip", strings.Repeat("\n", 1<<20))
+	var held []*decoders // so that all have to wait
+	for range cap(a.unpack.idle) {
+		held = append(held, <-a.unpack.idle)
+	}
+	const senders = 100
+	status := make(chan int, senders)
+	for range senders {
+		go func() {
+			v := a.do(request(http.MethodPost, pathEvents, strings.NewReader(bomb), "Content-Type: "+mediaNDJSON, "Content-Encoding: gzip", "Authorization: Bearer "+a.key), "")
+			status <- v.status
+		}()
+	}
+	for here := 0; here < senders; time.Sleep(time.Millisecond) {
+		a.limits.mu.Lock()
+		here = a.limits.bodies
+		a.limits.mu.Unlock()
+	}
+	for _, d := range held {
+		a.unpack.idle <- d
+	}
+	unpacked := 0
+	for range senders {
+		switch s := <-status; s {
+		case http.StatusRequestEntityTooLarge:
+			unpacked++
+		case http.StatusTooManyRequests:
+		default:
+			t.Errorf("answered %d", s)
+		}
+	}
+	if unpacked < bombBurst || unpacked > bombBurst+len(held) {
+		t.Errorf("%d bombs were unpacked, want %d, and perhaps one for each of the %d decoders", unpacked, bombBurst, len(held))
+	}
+}

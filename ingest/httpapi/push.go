@@ -47,6 +47,11 @@ func (h *Handler) push(w http.ResponseWriter, r *http.Request, takes ...string) 
 	if err != nil {
 		return p, err
 	}
+	if encoding != "" {
+		if err := lease.mayUnpack(now); err != nil { // before its body is read
+			return p, err
+		}
+	}
 	if r.ContentLength > h.cfg.MaxBody {
 		return p, tooLarge(h.cfg.MaxBody)
 	}
@@ -56,7 +61,7 @@ func (h *Handler) push(w http.ResponseWriter, r *http.Request, takes ...string) 
 		return p, err
 	}
 	if encoding != "" {
-		if p.body, err = h.unpack.unpack(r.Context(), p.body, encoding); err != nil {
+		if p.body, err = h.unpack.unpack(r.Context(), p.body, encoding, h.cfg.Now); err != nil {
 			return p, err
 		}
 	}
