@@ -57,12 +57,11 @@ func newChild(ctx context.Context, binary, data string) (*child, error) {
 }
 
 // start starts a role, such as ingest, and waits until it is ready to take events in.
-func (c *child) start(ctx context.Context, role string, options ...string) (err error) {
+func (c *child) start(ctx context.Context, role string) (err error) {
 	if c.log, err = os.OpenFile(c.data+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return err
 	}
-	args := append([]string{role, "--data", c.data, "--listen", c.listen, "--serve.admin_listen", c.admin, "--log-level", "info"}, options...)
-	c.cmd = exec.CommandContext(ctx, c.binary, args...) //nolint:gosec // likewise
+	c.cmd = exec.CommandContext(ctx, c.binary, role, "--data", c.data, "--listen", c.listen, "--serve.admin_listen", c.admin, "--log-level", "info") //nolint:gosec // likewise
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
 	c.cmd.Cancel = func() error { return c.cmd.Process.Signal(syscall.SIGTERM) }
 	if err := c.cmd.Start(); err != nil {
