@@ -105,42 +105,53 @@ func FuzzDecodeEvent(f *testing.F) {
 	f.Add([]byte(fullEvent))
 	f.Add([]byte(`{"id":"1","type":"kill","at":"2026-11-21T07:00:00Z","player":"p","attrs":{"a":-0.1e+5,"b":false}}`))
 	f.Add([]byte(`{"specversion":"1.0","id":"1","source":"s","type":"a.kill","time":"2026-11-21T07:00:00Z","x":[[],{}],"data":{"player":"p"}}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		_, cloudErr := DecodeCloudEvent(text, "s")
-		if cloudErr == nil && !json.Valid(text) {
-			t.Fatalf("%q is no JSON", text)
-		}
-		e, err := DecodeEvent(text)
-		if err != nil {
-			return
-		}
-		var other struct{ ID, Type, Player, Target, Guild, SKU string }
-		if err := json.Unmarshal(text, &other); err != nil {
-			t.Fatalf("%q: encoding/json says %v", text, err)
-		}
-		if other.ID != e.ID || other.Type != e.Type || other.Player != e.Player || other.Target != e.Target || other.Guild != e.Guild || other.SKU != e.SKU {
-			t.Fatalf("%q: %+v, encoding/json read %+v", text, e, other)
-		}
-	})
+	f.Fuzz(func(t *testing.T, text []byte) { readAsJSON(t, text) })
+}
+
+func readAsJSON(t testing.TB, text []byte) {
+	t.Helper()
+	_, cloudErr := DecodeCloudEvent(text, "s")
+	if cloudErr == nil && !json.Valid(text) {
+		t.Fatalf("%q is no JSON", text)
+	}
+	e, err := DecodeEvent(text)
+	if err != nil {
+		return
+	}
+	var other struct{ ID, Type, Player, Target, Guild, SKU string }
+	if err := json.Unmarshal(text, &other); err != nil {
+		t.Fatalf("%q: encoding/json says %v", text, err)
+	}
+	if other.ID != e.ID || other.Type != e.Type || other.Player != e.Player || other.Target != e.Target || other.Guild != e.Guild || other.SKU != e.SKU {
+		t.Fatalf("%q: %+v, encoding/json read %+v", text, e, other)
+	}
 }
 
 func FuzzReadRecord(f *testing.F) {
+	f.Add(sampleRecord())
+	f.Fuzz(func(t *testing.T, b []byte) { comesBack(t, b) })
+}
+
+func sampleRecord() []byte {
 	var r record
 	r.Event, _ = DecodeEvent([]byte(fullEvent))
 	r.Server, r.Region, r.Instant, r.receivedNs = "s", "r", r.At+5, 9
 	r.Earliest, r.Latest, r.Backdated = r.Instant-7, r.Instant+8, true
 	r.Content = r.Digest()
-	f.Add(r.appendTo(nil))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := readRecord(b)
-		if err != nil {
-			return
-		}
-		again, err := readRecord(r.appendTo(nil))
-		if err != nil || !reflect.DeepEqual(r, again) {
-			t.Fatalf("%+v came back as %+v, %v", r, again, err)
-		}
-	})
+	return r.appendTo(nil)
+}
+
+// comesBack checks that what is read as a record is written as that.
+func comesBack(t testing.TB, b []byte) {
+	t.Helper()
+	r, err := readRecord(b)
+	if err != nil {
+		return
+	}
+	again, err := readRecord(r.appendTo(nil))
+	if err != nil || !reflect.DeepEqual(r, again) {
+		t.Fatalf("%+v came back as %+v, %v", r, again, err)
+	}
 }
 
 func TestRecordRoundTrip(t *testing.T) {

@@ -119,21 +119,24 @@ func FuzzElements(f *testing.F) {
 	for _, text := range []string{`[]`, `[1, {"a":[2,"]"]} ,"\"],["]`, ` [ "\\" , [[],{}] ] `, `[{"id":"1"},{"id":"2"}]`} {
 		f.Add(text)
 	}
-	f.Fuzz(func(t *testing.T, text string) {
-		got, err := split(text)
-		var want []json.RawMessage
-		if !strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "[") || json.Unmarshal([]byte(text), &want) != nil {
-			return
+	f.Fuzz(func(t *testing.T, text string) { splitsAsJSON(t, text) })
+}
+
+func splitsAsJSON(t testing.TB, text string) {
+	t.Helper()
+	got, err := split(text)
+	var want []json.RawMessage
+	if !strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "[") || json.Unmarshal([]byte(text), &want) != nil {
+		return
+	}
+	if err != nil || len(got) != len(want) {
+		t.Fatalf("%q: %q, %v; want %q", text, got, err, want)
+	}
+	for i := range got {
+		if got[i] != string(want[i]) {
+			t.Fatalf("%q: element %d is %q, want %q", text, i, got[i], want[i])
 		}
-		if err != nil || len(got) != len(want) {
-			t.Fatalf("%q: %q, %v; want %q", text, got, err, want)
-		}
-		for i := range got {
-			if got[i] != string(want[i]) {
-				t.Fatalf("%q: element %d is %q, want %q", text, i, got[i], want[i])
-			}
-		}
-	})
+	}
 }
 
 // What nests and what names things is bounded where anybody may add to an event.

@@ -3,8 +3,12 @@ package keys
 import (
 	"errors"
 	"log/slog"
+	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
+
+	"photofinish/ingest/mutate"
 )
 
 // Whatever is presented, only the text itself is found, and what has an id has the form.
@@ -19,14 +23,34 @@ func FuzzFind(f *testing.F) {
 	f.Add(text[:len(text)-1])
 	f.Add(strings.ToUpper(text))
 	f.Add(newText())
-	f.Fuzz(func(t *testing.T, presented string) {
-		found, err := s.Find(t.Context(), presented)
-		if (presented == text) != (err == nil) || err != nil && (!errors.Is(err, ErrUnknown) || found.ID != "") {
-			t.Errorf("%q is found as %+v, %v", presented, found, err)
-		}
-		if id, ok := IDOf(presented); ok && !strings.HasPrefix(presented, prefix+id+"_") {
-			t.Errorf("%q has the id %q", presented, id)
-		}
+	f.Fuzz(func(t *testing.T, presented string) { findsItselfAlone(t, s, text, presented) })
+}
+
+func findsItselfAlone(t testing.TB, s *Store, text, presented string) {
+	t.Helper()
+	found, err := s.Find(t.Context(), presented)
+	if (presented == text) != (err == nil) || err != nil && (!errors.Is(err, ErrUnknown) || found.ID != "") {
+		t.Errorf("%q is found as %+v, %v", presented, found, err)
+	}
+	if id, ok := IDOf(presented); ok && !strings.HasPrefix(presented, prefix+id+"_") {
+		t.Errorf("%q has the id %q", presented, id)
+	}
+}
+
+// The same of very many texts near a key.
+func TestMutated(t *testing.T) {
+	text, k, err := New(server("eu-1"), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewStore(down{}, slog.New(slog.DiscardHandler), "")
+	s.publish(map[string]Key{k.ID: k})
+	corpus := []string{text, text[:len(text)-1], strings.ToUpper(text), newText()}
+	t.Run("keys", func(t *testing.T) {
+		mutate.Run(t, os.Getenv, corpus, func(t testing.TB, _ *rand.Rand, presented []byte) {
+			t.Helper()
+			findsItselfAlone(t, s, text, string(presented))
+		})
 	})
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"photofinish/ingest/mutate"
 )
 
 // open opens a spool and closes it when the test ends.
@@ -479,43 +481,64 @@ func TestStateSum(t *testing.T) {
 // Whatever lies in the newest segment, the spool opens, reads what has its sums, and
 // goes on.
 func FuzzOpen(f *testing.F) {
-	d := newSim()
-	s := d.start(f)
-	add(f, s, "first", "second payload")
-	add(f, s, "the third one")
-	path := d.segments()[0]
-	whole := slices.Clone(d.names[path].data)
+	path, whole := threePayloads(f)
 	f.Add(whole, true)
 	f.Add(whole[:len(whole)-3], false)
 	f.Add(whole[:headerCopy], true)
 	f.Add([]byte{}, true)
-	f.Fuzz(func(t *testing.T, b []byte, withState bool) {
-		d := newSim()
-		s := d.start(t)
-		add(t, s, "first")
-		if !withState {
-			delete(d.names, filepath.Join(simDir, stateName))
+	f.Fuzz(func(t *testing.T, b []byte, withState bool) { opensAndGoesOn(t, path, b, withState) })
+}
+
+// threePayloads returns a segment and its path.
+func threePayloads(t testing.TB) (path string, whole []byte) {
+	t.Helper()
+	d := newSim()
+	s := d.start(t)
+	add(t, s, "first", "second payload")
+	add(t, s, "the third one")
+	path = d.segments()[0]
+	return path, slices.Clone(d.names[path].data)
+}
+
+func opensAndGoesOn(t testing.TB, path string, b []byte, withState bool) {
+	t.Helper()
+	d := newSim()
+	s := d.start(t)
+	add(t, s, "first")
+	if !withState {
+		delete(d.names, filepath.Join(simDir, stateName))
+	}
+	d.names[path].data, d.names[path].disk = b, b
+	d.owner.kill()
+	s, err := Open(simDir, simOptions(d.process()))
+	if errors.Is(err, ErrVersion) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := s.Last()
+	if err := s.Read(1, func(o uint64, _ []byte) error {
+		if o > before {
+			t.Fatalf("offset %d after the last, %d", o, before)
 		}
-		d.names[path].data, d.names[path].disk = b, b
-		d.owner.kill()
-		s, err := Open(simDir, simOptions(d.process()))
-		if errors.Is(err, ErrVersion) {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		before := s.Last()
-		if err := s.Read(1, func(o uint64, _ []byte) error {
-			if o > before {
-				t.Fatalf("offset %d after the last, %d", o, before)
-			}
-			return nil
-		}); err != nil {
-			t.Fatal(err)
-		}
-		if add(t, s, "goes on") != before+1 {
-			t.Fatal("the next offset is not the next")
-		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if add(t, s, "goes on") != before+1 {
+		t.Fatal("the next offset is not the next")
+	}
+}
+
+// The same of very many segments that are nearly whole.
+func TestMutated(t *testing.T) {
+	path, whole := threePayloads(t)
+	corpus := []string{string(whole), string(whole[:len(whole)-3]), string(whole[:headerCopy]), ""}
+	t.Run("spool", func(t *testing.T) {
+		mutate.Run(t, os.Getenv, corpus, func(t testing.TB, r *rand.Rand, b []byte) {
+			t.Helper()
+			opensAndGoesOn(t, path, b, r.IntN(2) == 0)
+		})
 	})
 }
