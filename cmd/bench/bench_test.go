@@ -131,3 +131,13 @@ func TestHistories(t *testing.T) {
 		t.Errorf("%d of 3 agree: %v", h.done, err)
 	}
 }
+
+// Each decoder that can be named is one that a test has: a part that runs none fails.
+func TestFuzz(t *testing.T) {
+	if err := runFuzz(t.Context(), []string{"--runs", "10"}); err != nil {
+		t.Error(err)
+	}
+	if err := runFuzz(t.Context(), []string{"--runs", "10", "--decoder", "nobody"}); err == nil || !strings.Contains(err.Error(), "the names are") {
+		t.Errorf("a decoder that nobody has: %v", err)
+	}
+}

@@ -7,6 +7,7 @@
 //	go run ./cmd/bench ingest       # what it costs to take an event in
 //	go run ./cmd/bench kills        # nothing acknowledged is lost, whatever is killed
 //	go run ./cmd/bench flood        # who is refused, or slow, costs nobody else anything
+//	go run ./cmd/bench fuzz         # what reads bytes of strangers, on millions of them
 //
 // Each says with -h what it takes. Wall times depend on what else the machine does:
 // compare the ratios, the rows that the server read, and the CPU seconds of this
@@ -35,6 +36,7 @@ const help = `bench measures photofinish beside its floors and checks its answer
   go run ./cmd/bench ingest [--only decode,spool,…] [--logs DIR] [--behind SIZE]
   go run ./cmd/bench kills --cycles N [--seed S]
   go run ./cmd/bench flood [--length D] [--slow N] [--rate N]
+  go run ./cmd/bench fuzz [--decoder NAME,NAME,…] [--runs N] [--from N]
 
 Add -h to one of them for what it does.
 `
@@ -52,7 +54,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	commands := map[string]func(context.Context, []string) error{
-		"settle": runSettle, "histories": runHistories, "logs": runLogs, "ingest": runIngest, "kills": runKills, "flood": runFlood,
+		"settle": runSettle, "histories": runHistories, "logs": runLogs, "ingest": runIngest, "kills": runKills, "flood": runFlood, "fuzz": runFuzz,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
 		fmt.Fprint(os.Stderr, help)
