@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -25,13 +26,17 @@ func build(ctx context.Context, dir string) (string, error) {
 	return binary, nil
 }
 
-// freeAddr returns an address of this machine that nobody listens on.
+// freeAddr returns an address that is free and stays so while serve is down: its port is
+// none of those that connections are given.
 func freeAddr(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+		if err == nil {
+			return addr, l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", errors.New("no port between 10000 and 30000 is free")
 }
 
 // child is a photofinish in a process of its own, of which the kernel says what it uses.

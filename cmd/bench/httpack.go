@@ -48,7 +48,7 @@ func measureHTTP(ctx context.Context, in *intake) error {
 type knownKeys map[keys.Hash]keys.Key
 
 // Find costs what that of a node costs.
-func (k knownKeys) Find(text string) (keys.Key, error) {
+func (k knownKeys) Find(_ context.Context, text string) (keys.Key, error) {
 	key, known := k[sha256.Sum256([]byte(text))]
 	if !known {
 		return key, keys.ErrUnknown
@@ -128,7 +128,7 @@ func pushBare(ctx context.Context, events, batches int) (took usage, err error) 
 
 // served calls work while a handler is reached as everybody reaches serve.
 func served(ctx context.Context, handler http.Handler, work func(addr string) error) error {
-	listener, err := serve.Listen(ctx, "127.0.0.1:0", "nothing")
+	listener, err := serve.Listen(ctx, "127.0.0.1:0", "nothing", 0)
 	if err != nil {
 		return err
 	}

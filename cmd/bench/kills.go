@@ -141,19 +141,6 @@ func newKills(ctx context.Context, dir, binary string, seed uint64) (*kills, err
 	return k, nil
 }
 
-// freeAddr returns an address that is free and stays so while serve is down: its port is
-// none of those that connections are given.
-func freeAddr(ctx context.Context) (string, error) {
-	for range 1000 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
-		if err == nil {
-			return addr, l.Close()
-		}
-	}
-	return "", errors.New("no port between 10000 and 30000 is free")
-}
-
 func (k *kills) rules() string { return filepath.Join(k.dir, "rules.yaml") }
 func (k *kills) data() string  { return filepath.Join(k.dir, "data") }
 
