@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"photofinish/cmd/internal/badnet"
 )
 
 const killsHelp = `kills runs photofinish serve with its embedded ClickHouse, pushes events to it over
@@ -79,8 +81,8 @@ type kills struct {
 	dir      string
 	binary   string
 	rand     *rand.Rand
-	listen   string // of serve; the same after each start, so that clients find it again
-	proxy    *proxy // between the senders and serve
+	listen   string        // of serve; the same after each start, so that clients find it again
+	proxy    *badnet.Proxy // between the senders and serve
 	admin    string
 	senders  []*sender
 	serve    *exec.Cmd
@@ -124,7 +126,7 @@ func newKills(ctx context.Context, dir, binary string, seed uint64) (*kills, err
 			return nil, err
 		}
 	}
-	if k.proxy, err = newProxy(ctx, k.listen, rand.New(rand.NewPCG(seed, 2))); err != nil {
+	if k.proxy, err = badnet.New(ctx, k.listen, badLine(rand.New(rand.NewPCG(seed, 2)))); err != nil {
 		return nil, err
 	}
 	for i, name := range []string{"eu-1", "eu-2", "us-1", "ap-1"} {
@@ -139,6 +141,22 @@ func newKills(ctx context.Context, dir, binary string, seed uint64) (*kills, err
 		k.senders = append(k.senders, s)
 	}
 	return k, nil
+}
+
+// badLine returns what happens to connections: one in five is slow, one in ten is cut.
+func badLine(random *rand.Rand) func() badnet.Fault {
+	return func() (f badnet.Fault) {
+		if random.IntN(5) == 0 {
+			f.Delay = time.Duration(random.IntN(100)) * time.Millisecond
+		}
+		switch random.IntN(20) {
+		case 0:
+			f.CutThere = 1 + random.Int64N(20_000)
+		case 1:
+			f.CutBack = 1 + random.Int64N(2_000)
+		}
+		return f
+	}
 }
 
 func (k *kills) rules() string { return filepath.Join(k.dir, "rules.yaml") }
@@ -193,7 +211,7 @@ func (k *kills) run(ctx context.Context, cycles int) error {
 	defer stop()
 	done := make(chan error, len(k.senders))
 	for _, s := range k.senders {
-		go func() { done <- s.push(ctx, pushing, "http://"+k.proxy.addr()+"/v1/events") }()
+		go func() { done <- s.push(ctx, pushing, "http://"+k.proxy.Addr()+"/v1/events") }()
 	}
 	for cycle := 1; cycle <= cycles; cycle++ {
 		if err := k.cycle(ctx, done); err != nil {
