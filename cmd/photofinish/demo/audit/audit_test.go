@@ -32,7 +32,20 @@ type spoil struct {
 
 // entry returns the first entry that is wanted, to be changed.
 func (a *subject) entry(wanted func(*rules.Entry) bool) *rules.Entry {
-	i := slices.IndexFunc(a.Entries, func(e rules.Entry) bool { return wanted(&e) })
+	return a.own(slices.IndexFunc(a.Entries, func(e rules.Entry) bool { return wanted(&e) }))
+}
+
+// last returns the last entry that is wanted, to be changed: nothing ends it later.
+func (a *subject) last(wanted func(*rules.Entry) bool) *rules.Entry {
+	i := len(a.Entries) - 1
+	for !wanted(&a.Entries[i]) {
+		i--
+	}
+	return a.own(i)
+}
+
+// own returns an entry to be changed.
+func (a *subject) own(i int) *rules.Entry {
 	e := &a.Entries[i]
 	// A copy of its own: the auditor of the next case reads the same ledger.
 	body, _ := json.Marshal(e)
@@ -94,8 +107,9 @@ func spoils() []spoil {
 		{"somebody finished long before", func(a *subject) {
 			a.find(func(m *audit.Event) bool { return m.Target == "wyrm" && m.Player == "Ito" }).Happened -= 10e9
 		}, "whoever was first"},
-		{"the second has it", func(a *subject) { a.entry(isAward("dragon-guild")).Award.Claim.Subject = "Salt Herons" }, "whoever was first"},
+		{"the second has it", func(a *subject) { a.last(isAward("dragon-guild")).Award.Claim.Subject = "Salt Herons" }, "whoever was first"},
 		{"a claim is off", func(a *subject) { a.entry(isAward("wyrm-first")).Award.Claim.Latest -= 1e9 }, "whoever was first"},
+		{"it is held for ever", func(a *subject) { a.last(isAward("rabbit-slayer")).Award.State = rules.Held }, "whoever was first"},
 		{"nobody has it", func(a *subject) { a.drop(isAward("rabbit-slayer")) }, "whoever was first"},
 		{"an achievement that was not", func(a *subject) {
 			a.entry(isAward("rabbit-apprentice")).Award.Claim.Subject = "Mallory"
