@@ -41,9 +41,12 @@ func (a *app) demoCommand() *cobra.Command {
 result with another program's. Then plays a world on this machine: an embedded ClickHouse, three regional ingest nodes, nine game
 servers with wrong clocks, players who kill and buy, and everything going wrong that can:
 events sent twice, to two nodes, late and out of order, a region cut off for hours, crashes
-of nodes and of settlements, two settlements at once. Each hour is settled and its report
-printed. At the end every guarantee is checked against what truly happened; the exit code is
-0 only if all of them held.
+of nodes and of settlements, two settlements at once. The servers push over real HTTP, each
+with a key, through a network that loses answers, cuts requests and brings some behind their
+copies; each is sent again until it is answered. Each hour is settled and its report printed.
+At the end every guarantee is checked against what truly happened, among them that what was
+acknowledged is in the log, once however often it was sent, and nothing that nobody sent; the
+exit code is 0 only if all of them held.
 
 Time is simulated. The same seed plays the same world. Everything is in a temporary folder
 that is removed at the end, unless --data names a new one to keep.`,

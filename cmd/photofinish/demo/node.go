@@ -3,11 +3,10 @@ package demo
 import (
 	"context"
 	"errors"
-	"fmt"
+	"sync/atomic"
 
 	"photofinish/cmd/photofinish/demo/audit"
 	"photofinish/ingest"
-	"photofinish/rules"
 )
 
 // errCrash is the power failing.
@@ -17,17 +16,17 @@ var errCrash = errors.New("crashed, as the story wants it")
 type node struct {
 	*ingest.Node
 	name    string
-	crashAt string         // the step after which it crashes next; empty: none
+	crashAt atomic.Value   // the step after which it crashes next, a string; empty: none
 	spooled []*audit.Event // acknowledged, and not in the log yet
+	door    door
 }
 
-// open starts the node on its own spool.
-func (w *World) open(n *node) (err error) {
+// open starts the node on its own spool and lets it answer.
+func (w *World) open(ctx context.Context, n *node) (err error) {
 	n.Node, err = ingest.New(w.conn, w.log, ingest.Config{
 		Node: n.name, Dir: w.cfg.Dir, LookupAfter: 2 * step,
 		Stop: func(s string) error {
-			if s == n.crashAt {
-				n.crashAt = ""
+			if n.crashAt.CompareAndSwap(s, "") {
 				return errCrash
 			}
 			return nil
@@ -36,16 +35,16 @@ func (w *World) open(n *node) (err error) {
 	if err != nil {
 		return err
 	}
-	return n.Open()
+	if err := n.Open(); err != nil {
+		return err
+	}
+	return w.serve(ctx, n)
 }
 
-// crashed starts a node that crashed again. It reports false if err is another one.
-func (w *World) crashed(n *node, err error) (bool, error) {
-	if !errors.Is(err, errCrash) {
-		return false, err
-	}
+// restart starts a node again that crashed.
+func (w *World) restart(ctx context.Context, n *node) error {
 	w.Faults.NodeCrashes++
-	return true, errors.Join(n.Close(), w.open(n))
+	return errors.Join(n.Close(), w.open(ctx, n))
 }
 
 // forward lets a node copy its spool into the log, again if it crashed.
@@ -55,12 +54,11 @@ func (w *World) forward(ctx context.Context, n *node) error {
 		return nil
 	}
 	if n.name == "us" && w.now == epoch.Add(forwardCrashAt) {
-		n.crashAt = "forward.inserted"
+		n.crashAt.Store("forward.inserted")
 	}
 	err := n.Forward(ctx)
-	if err != nil {
-		var again bool
-		if again, err = w.crashed(n, err); again && err == nil {
+	if errors.Is(err, errCrash) {
+		if err = w.restart(ctx, n); err == nil {
 			err = n.Forward(ctx)
 		}
 	}
@@ -73,51 +71,5 @@ func (w *World) forward(ctx context.Context, n *node) error {
 		}
 	}
 	n.spooled = nil
-	return nil
-}
-
-// deliver sends events of a server to a node and takes down what it acknowledges.
-// With upTo the server adds a heartbeat: it has told of all before.
-func (w *World) deliver(ctx context.Context, s *server, n *node, events []*audit.Event, upTo rules.Instant) error {
-	clock, errNs, err := w.exchange(s, n.name != s.region)
-	if err != nil {
-		return err
-	}
-	batch := ingest.Batch{Server: s.name, Region: s.region, Clock: clock}
-	for _, m := range events {
-		batch.Events = append(batch.Events, m.Event)
-		m.ErrNs = max(m.ErrNs, errNs)
-	}
-	if upTo != 0 {
-		batch.Events = append(batch.Events, rules.Event{Type: rules.TypeHeartbeat, At: s.clock(upTo)})
-	}
-	if len(batch.Events) == 0 {
-		return nil
-	}
-	result, err := n.Accept(ctx, batch)
-	if err != nil {
-		again, err := w.crashed(n, err)
-		if again && err == nil {
-			w.Faults.Retries++
-			return w.deliver(ctx, s, n, events, upTo)
-		}
-		return err
-	}
-	if got := result.Accepted + result.Duplicates + len(result.Rejected); got != len(batch.Events) {
-		return fmt.Errorf("node %s answered for %d events of %d", n.name, got, len(batch.Events))
-	}
-	w.Faults.DuplicatesRefused += result.Duplicates
-	refused := map[int]bool{}
-	for _, r := range result.Rejected {
-		refused[r.Line-1] = true
-	}
-	for i, m := range events {
-		if refused[i] {
-			m.Refused = true
-			continue
-		}
-		m.Acknowledged = true
-		n.spooled = append(n.spooled, m)
-	}
 	return nil
 }

@@ -13,17 +13,21 @@ import (
 // play plays a world to its end, and returns it with all that was printed.
 func play(t testing.TB, seed uint64, hours int) (*World, string) {
 	t.Helper()
+	return playIn(t, Config{Seed: seed, Hours: hours})
+}
+
+// playIn is play in a world with a network of its own.
+func playIn(t testing.TB, cfg Config) (*World, string) {
+	t.Helper()
 	var out bytes.Buffer
 	var w *World
-	w, err := New(clickhousetest.New(t), slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), Config{
-		Seed: seed, Hours: hours, Dir: t.TempDir(),
-		Each: func(h *Hour) { _ = w.WriteHour(&out, h) },
-	})
+	cfg.Dir, cfg.Each = t.TempDir(), func(h *Hour) { _ = w.WriteHour(&out, h) }
+	w, err := New(clickhousetest.New(t), slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), cfg)
 	if err == nil {
 		err = w.Play(t.Context())
 	}
 	if err != nil {
-		t.Fatalf("seed %d, %d hours: %v", seed, hours, err)
+		t.Fatalf("seed %d, %d hours: %v", cfg.Seed, cfg.Hours, err)
 	}
 	return w, out.String()
 }

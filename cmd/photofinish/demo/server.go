@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"photofinish/cmd/photofinish/demo/audit"
-	"photofinish/ingest"
 	"photofinish/rules"
 )
 
@@ -16,9 +15,11 @@ import (
 type server struct {
 	name   string
 	region string
-	offset time.Duration // its clock is ahead of the true time by this
-	asks   bool          // it compares its clock with the node's; else the configured error applies
-	far    time.Duration // added to what a message takes each way
+	offset time.Duration          // its clock is ahead of the true time by this
+	asks   bool                   // it compares its clock with the node's; else the configured error applies
+	far    time.Duration          // added to what a message takes each way
+	key    string                 // what it may push with
+	clocks map[string]measurement // by node
 
 	events []*audit.Event // by when they happened
 	next   int            // the first that has not left the game
@@ -42,6 +43,7 @@ func newServers(rng *rand.Rand) []*server {
 		for i := range 3 {
 			servers = append(servers, &server{
 				name: fmt.Sprintf("%s-%d", region.name, i+1), region: region.name, far: region.far, asks: true,
+				clocks: map[string]measurement{},
 				offset: time.Duration(rng.Int64N(int64(9*time.Second))) - 4500*time.Millisecond,
 			})
 		}
@@ -78,31 +80,4 @@ func (s *server) take(now rules.Instant) []*audit.Event {
 		s.next++
 	}
 	return s.events[from:s.next:s.next]
-}
-
-// exchange compares the server's clock with a node's just before now. A message
-// takes from 15 ms each way, and hardly ever the same both ways, so the estimate is
-// off. It returns the estimate, nil if the server makes none, and by how much it
-// can be wrong.
-func (w *World) exchange(s *server, abroad bool) (*ingest.Clock, int64, error) {
-	if !s.asks {
-		return nil, int64(ingest.DefaultClockErr), nil
-	}
-	way := func() rules.Instant {
-		d := 15*time.Millisecond + s.far + time.Duration(w.rng.Int64N(int64(25*time.Millisecond)))
-		if abroad {
-			d += 70 * time.Millisecond
-		}
-		if w.rng.IntN(50) == 0 {
-			d += time.Duration(w.rng.Int64N(int64(300 * time.Millisecond))) // a stalled line
-		}
-		return rules.Instant(d)
-	}
-	there, within, back := way(), rules.Instant(time.Millisecond), way()
-	sent := w.now - there - within - back
-	clock, err := ingest.EstimateClock(int64(s.clock(sent)), int64(sent+there), int64(sent+there+within), int64(s.clock(w.now)))
-	if err != nil {
-		return nil, 0, fmt.Errorf("server %s: %w", s.name, err)
-	}
-	return &clock, int64(there+back+1) / 2, nil
 }

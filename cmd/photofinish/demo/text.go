@@ -50,7 +50,8 @@ const together = "\u00a0"
 
 // WriteIntro says what world this is.
 func (w *World) WriteIntro(out io.Writer) error {
-	_, err := fmt.Fprintf(out, `World %d: %d hours, %d game servers in 3 regions, all their clocks wrong, %s events.
+	_, err := fmt.Fprintf(out, `World %d: %d hours, %d game servers in 3 regions, all their clocks wrong, %s events, pushed over
+HTTP through a network that loses answers, cuts requests and brings some late.
 Every hour is settled as the log stands then. "happened" is what truly went on, which photofinish
 does not know; all else is what it decided, from the log alone.
 

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -17,6 +19,7 @@ import (
 	"photofinish/announce"
 	"photofinish/cmd/photofinish/demo/audit"
 	"photofinish/ingest"
+	"photofinish/ingest/keys"
 	"photofinish/rules"
 	"photofinish/rules/rulefile"
 	"photofinish/settle"
@@ -44,6 +47,8 @@ type Config struct {
 	Dir   string // the folder of the nodes' spools; must exist
 	// Each, if set, is told of every hour once it is settled.
 	Each func(*Hour)
+
+	good bool // the network before the nodes loses and delays nothing; for tests
 }
 
 // Hour is what happened in an hour, and what was decided when it was over.
@@ -63,6 +68,8 @@ type World struct {
 	set     *rules.Ruleset
 	rng     *rand.Rand // of faults and delays
 	now     rules.Instant
+	tick    atomic.Int64 // now, for the nodes: they answer on goroutines of their own
+	client  *http.Client
 	servers []*server
 	nodes   map[string]*node
 	truth   []*audit.Event // in no order that matters
@@ -81,9 +88,12 @@ func New(conn driver.Conn, log *slog.Logger, cfg Config) (*World, error) {
 		return nil, err
 	}
 	w := &World{
-		conn: conn, log: log, cfg: cfg, set: set, now: epoch, nodes: map[string]*node{},
+		conn: conn, log: log, cfg: cfg, set: set, nodes: map[string]*node{},
 		rng: rand.New(rand.NewPCG(cfg.Seed, 1)),
+		// A connection for each request, so that each meets the network anew.
+		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
 	}
+	w.turn(epoch)
 	a := &author{rng: rand.New(rand.NewPCG(cfg.Seed, 2)), end: time.Duration(cfg.Hours) * time.Hour, servers: newServers(w.rng)}
 	a.write()
 	a.crowd()
@@ -99,7 +109,14 @@ func New(conn driver.Conn, log *slog.Logger, cfg Config) (*World, error) {
 // Events returns how many events were made.
 func (w *World) Events() int { return len(w.truth) }
 
-func (w *World) clock() time.Time { return w.now.Time() }
+// clock is the clock of the nodes, which are right.
+func (w *World) clock() time.Time { return rules.Instant(w.tick.Load()).Time() }
+
+// turn moves the world on to an instant.
+func (w *World) turn(to rules.Instant) {
+	w.now = to
+	w.tick.Store(int64(to))
+}
 
 // ended reports whether the last hour is over: then all that was kept back arrives.
 func (w *World) ended() bool { return w.now >= epoch.Add(time.Duration(w.cfg.Hours)*time.Hour) }
@@ -107,23 +124,29 @@ func (w *World) ended() bool { return w.now >= epoch.Add(time.Duration(w.cfg.Hou
 // Play lets the world's hours pass and settles each. On an error the world is of no
 // use any more.
 func (w *World) Play(ctx context.Context) (err error) {
-	if err := w.prepare(ctx); err != nil {
-		return fmt.Errorf("prepare the world: %w", err)
-	}
+	online, hangUp := context.WithCancel(ctx)
 	defer func() {
+		hangUp()
 		for _, name := range w.regions() {
+			if n := w.nodes[name]; n != nil {
+				err = errors.Join(err, n.door.close(ctx))
+			}
 			if n := w.nodes[name]; n != nil && n.Node != nil {
 				err = errors.Join(err, n.Close())
 			}
 		}
 	}()
+	if err := w.prepare(online); err != nil {
+		return fmt.Errorf("prepare the world: %w", err)
+	}
 	last := epoch.Add(time.Duration(w.cfg.Hours)*time.Hour + step)
 	for w.now < last {
-		w.now = w.now.Add(step)
+		w.turn(w.now.Add(step))
 		if err := w.pass(ctx); err != nil {
 			return fmt.Errorf("at %s of the world: %w", w.now, err)
 		}
 	}
+	w.countFaults()
 	return nil
 }
 
@@ -143,9 +166,20 @@ func (w *World) prepare(ctx context.Context) error {
 	if err := w.conn.Exec(ctx, "INSERT INTO secrets (secret) VALUES ($1)", hex.EncodeToString(secret[:])); err != nil {
 		return fmt.Errorf("choose the secret of draws: %w", err)
 	}
-	for _, name := range w.regions() {
-		w.nodes[name] = &node{name: name}
-		if err := w.open(w.nodes[name]); err != nil {
+	for _, s := range w.servers {
+		key, _, err := keys.Create(ctx, w.conn, keys.Grant{Role: keys.RoleServer, Server: s.name, Region: s.region, Timezone: "UTC"}, w.clock())
+		if err != nil {
+			return err
+		}
+		s.key = key
+	}
+	for i, name := range w.regions() {
+		n := &node{name: name}
+		w.nodes[name] = n
+		if err := n.door.open(ctx, w.line(10+uint64(i))); err != nil {
+			return err
+		}
+		if err := w.open(ctx, n); err != nil {
 			return err
 		}
 	}
@@ -157,6 +191,12 @@ func (w *World) pass(ctx context.Context) error {
 	for _, s := range w.servers {
 		if err := w.send(ctx, s); err != nil {
 			return fmt.Errorf("server %s: %w", s.name, err)
+		}
+	}
+	// What the network held back arrives now, behind its copies and whatever else was sent.
+	for _, name := range w.regions() {
+		if err := w.nodes[name].door.proxy.Deliver(ctx); err != nil {
+			return err
 		}
 	}
 	minute := w.now.Time().Minute()

@@ -30,7 +30,8 @@ type Event struct {
 	Bad         string        // why it must be refused; empty: it is a good one
 	Rival       bool          // other content under the ID of an earlier event: must not count
 
-	Acknowledged bool
+	Sent         bool // in a request, whatever became of that
+	Acknowledged bool // by an answer that its server got
 	Refused      bool
 	Cut          uint64 // the first cut that could read it; 0: it is not in the log
 	ErrNs        int64  // the greatest error of a clock estimate that it was sent with
@@ -38,6 +39,10 @@ type Event struct {
 
 // Faults counts what went wrong in a world.
 type Faults struct {
+	Requests          int `json:"requests"`                  // that servers made, each over a connection of its own
+	AnswersLost       int `json:"answers_lost"`              // all or half of one, to a request that the node took
+	RequestsCut       int `json:"requests_cut"`              // on their way there
+	RequestsLate      int `json:"requests_late"`             // came behind their copies
 	Retries           int `json:"batches_sent_again"`        // to the same node
 	Failovers         int `json:"batches_sent_to_two_nodes"` //
 	Strays            int `json:"batches_delivered_late"`    // after later ones
