@@ -79,6 +79,7 @@ func Compare(w *World, t *Tables) (*Result, error) {
 	stands := a.fold()
 	a.checkAcknowledged()
 	a.checkOrigins()
+	a.checkOnce()
 	a.checkCounted()
 	a.checkConflicts()
 	a.checkFirsts(stands)

@@ -95,6 +95,16 @@ func spoils() []spoil {
 		{"an event has other content", func(a *subject) { a.Rows[5].Content = "00" }, "no acknowledged event"},
 		{"a good event was never taken", func(a *subject) { a.find(ofServer).Acknowledged = false }, "no acknowledged event"},
 		{"a row that nobody sent", func(a *subject) { a.Rows[5].Content = "00" }, "nothing is in the log"},
+		{"a row that was never sent", func(a *subject) { a.find(ofServer).Sent = false }, "nothing is in the log"},
+		{"a node took an event twice", func(a *subject) {
+			again := a.Rows[5]
+			again.Offset += 1000
+			a.Rows = append(a.Rows, again)
+		}, "however often"},
+		{"the network was a good one", func(a *subject) {
+			a.Faults.AnswersLost, a.Faults.RequestsCut, a.Faults.RequestsLate = 0, 0, 0
+		}, "however often"},
+		{"what had no answer was not sent again", func(a *subject) { a.Faults.Retries = 3 }, "however often"},
 		{"a cut counted an event twice", func(a *subject) {
 			a.entry(func(e *rules.Entry) bool { return e.Settled != nil }).Settled.Events++
 		}, "every event is taken in once"},

@@ -11,17 +11,17 @@ import (
 )
 
 // contentOf returns what the log must hold of an event.
-func contentOf(m *Event) Row {
+func contentOf(m *Event) Said {
 	d := m.Digest()
-	return Row{m.Identity(), hex.EncodeToString(d[:])}
+	return Said{m.Identity(), hex.EncodeToString(d[:])}
 }
 
 // checkAcknowledged looks up every event that a node said it has.
 func (a *auditor) checkAcknowledged() {
 	c := a.check("G1", "no acknowledged event is lost")
-	there := map[Row]bool{}
+	there := map[Said]bool{}
 	for _, r := range a.Rows {
-		there[r] = true
+		there[r.Said] = true
 	}
 	acknowledged := 0
 	for _, m := range a.truth {
@@ -41,18 +41,51 @@ func (a *auditor) checkAcknowledged() {
 // checkOrigins looks up every row of the log among what the servers sent.
 func (a *auditor) checkOrigins() {
 	c := a.check("G1", "nothing is in the log that nobody sent")
-	sent := map[Row]bool{}
+	sent := map[Said]bool{}
 	for _, m := range a.truth {
-		if m.Acknowledged {
+		if m.Sent {
 			sent[contentOf(m)] = true
 		}
 	}
 	for _, r := range a.Rows {
-		if !sent[r] {
+		if !sent[r.Said] {
 			c.Problem("%s/%s is in the log, and no server sent it so", r.Server, r.ID)
 		}
 	}
 	c.Checked = fmt.Sprintf("%s rows traced back to a server", announce.Grouped(len(a.Rows)))
+}
+
+// checkOnce shows that a node which got a request again, or late, found in it what it had:
+// that it gave each event one place. What a server sent to two nodes has one at each, as
+// neither can know of the other in time; the cuts take it in once, see checkCounted.
+func (a *auditor) checkOnce() {
+	c := a.check("G2", "however often a request came, its node has each event once")
+	type at struct {
+		Said
+		node string
+	}
+	places := map[at]uint64{}
+	twice := 0
+	for _, r := range a.Rows {
+		k := at{r.Said, r.Node}
+		first, known := places[k]
+		if known && first != r.Offset {
+			twice++
+			c.Problem("%s/%s stands at the places %d and %d of node %s", r.Server, r.ID, first, r.Offset, r.Node)
+			continue
+		}
+		places[k] = r.Offset
+	}
+	f := &a.Faults
+	c.Checked = fmt.Sprintf("%s requests over HTTP: %d answers lost, %d requests cut, %d late; %d sent again, %d events counted twice",
+		announce.Grouped(f.Requests), f.AnswersLost, f.RequestsCut, f.RequestsLate, f.Retries, twice)
+	lost := f.AnswersLost + f.RequestsCut + f.RequestsLate
+	if lost == 0 {
+		c.Problem("the network lost nothing: it was not as bad as it is to be")
+	}
+	if f.Retries < lost {
+		c.Problem("%d requests were sent again, and %d had no answer", f.Retries, lost)
+	}
 }
 
 // checkCounted compares what the cuts say they took in with what happened.

@@ -12,10 +12,23 @@ import (
 	"photofinish/settle/verify"
 )
 
-// Row is a row of the merged log.
-type Row struct {
+// Said is what a server said, by identity and content.
+type Said struct {
 	rules.Identity
 	Content string // its digest, hex
+}
+
+// Row is a row of the merged log. Two that have one place are copies by the node that
+// forwarded; two places are two events to it.
+type Row struct {
+	Said
+	Place
+}
+
+// Place is where an event stands: in the partition of a node.
+type Place struct {
+	Node   string
+	Offset uint64
 }
 
 // Copy is a row of the ledger, as it stands there.
@@ -62,14 +75,14 @@ func Read(ctx context.Context, conn driver.Conn) (*Tables, error) {
 }
 
 func (t *Tables) readLog(ctx context.Context, conn driver.Conn) error {
-	rows, err := conn.Query(ctx, "SELECT server, id, lower(hex(content)) FROM event_log ORDER BY server, id, node, offset")
+	rows, err := conn.Query(ctx, "SELECT server, id, lower(hex(content)), node, offset FROM event_log ORDER BY server, id, node, offset")
 	if err != nil {
 		return fmt.Errorf("read the merged log: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var r Row
-		if err := rows.Scan(&r.Server, &r.ID, &r.Content); err != nil {
+		if err := rows.Scan(&r.Server, &r.ID, &r.Content, &r.Node, &r.Offset); err != nil {
 			return fmt.Errorf("read the merged log: %w", err)
 		}
 		t.Rows = append(t.Rows, r)
