@@ -13,9 +13,8 @@ import (
 //go:embed sql/pushed.sql
 var selectPushed string
 
-// PushedError says that a server has sent lines of its log itself, of a time that an
-// import of its log files holds too. The ids of the two are not alike, so the lines of
-// both would count twice.
+// PushedError says that a server has sent events itself, of a time that an import of its log
+// files holds too. The ids of the two are not alike, so what happened would count twice.
 type PushedError struct {
 	Server   string
 	Events   uint64        // of that time
@@ -23,7 +22,7 @@ type PushedError struct {
 }
 
 func (e *PushedError) Error() string {
-	return fmt.Sprintf("server %s has sent %d events from %s to %s itself, or they were imported under other names: "+
+	return fmt.Sprintf("server %s has sent %d events from %s to %s itself, or they were imported in another format: "+
 		"what these files tell of that time would count twice; leave that time out, or say --again if it is not the same", printable(e.Server), e.Events, e.From, e.To)
 }
 

@@ -1,5 +1,5 @@
--- pushed: what the log holds of a server under ids that are not those of imported logs
--- but of lines that the server sent itself, TOKEN:OFFSET. It reads the rows of this
+-- pushed: what the log holds of a server under ids that are not those of imported logs,
+-- NAME@STAMP-DIGEST:LINE: the server has sent it itself. It reads the rows of this
 -- server. Parameters: server; from_ns and to_ns, Unix nanoseconds, inclusive.
 SELECT
     uniqExact(id) AS events,
@@ -8,4 +8,4 @@ SELECT
 FROM identities
 WHERE server = {server:String}
     AND instant_ns BETWEEN {from_ns:Int64} AND {to_ns:Int64}
-    AND match(id, '^[^@]+:[0-9]+$')
+    AND NOT match(id, '@[0-9]{8}T[0-9]{6}-[0-9a-f]{8}:[0-9]+$')
