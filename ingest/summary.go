@@ -15,7 +15,7 @@ import (
 type Summary struct {
 	Files        int    `json:"files"`         // read, members of archives included
 	FilesSkipped int    `json:"files_skipped"` // found in folders and archives, but not of the format
-	Lines        int    `json:"lines"`
+	Lines        int    `json:"read"`
 	Accepted     int    `json:"accepted"`           // events that entered the log, conflicts included
 	Duplicates   int    `json:"duplicates"`         // events that were in the log with the same content
 	Conflicts    int    `json:"conflicts"`          // of Accepted: in the log with another content under their identity
@@ -25,9 +25,9 @@ type Summary struct {
 	Refused []Refused `json:"refused"` // by reason; one line each has an example
 	Skipped []Skipped `json:"skipped"` // lines that are no event, by kind, the most frequent first
 
-	First  rules.Instant `json:"-"`      // the earliest instant of the events, duplicates included; 0: there are none
-	Last   rules.Instant `json:"-"`      // the latest
-	Offset uint64        `json:"offset"` // the node's last offset afterwards
+	First  rules.Instant `json:"-"`             // the earliest instant of the events, duplicates included; 0: there are none
+	Last   rules.Instant `json:"-"`             // the latest
+	Offset uint64        `json:"offset,string"` // the node's last offset afterwards
 }
 
 // Refused counts the lines that were refused for one reason.
