@@ -96,6 +96,14 @@ func TestFirstSettledHour(t *testing.T) {
 	if out := must(t, "verify", "--data", data); !strings.Contains(out, "no difference") {
 		t.Errorf("verify says:\n%s", out)
 	}
+	var verified struct{ From, Cuts int }
+	if err := json.Unmarshal([]byte(must(t, "verify", "--data", data, "--from", "1", "--json")), &verified); err != nil || verified.From != 1 || verified.Cuts < 1 {
+		t.Errorf("verify --from 1: %+v, %v", verified, err)
+	}
+	var out, problems bytes.Buffer
+	if code := run(t.Context(), []string{"verify", "--data", data, "--from", "9999"}, &out, &problems); code != exitUsage || !strings.Contains(problems.String(), "the settled cuts are 1 to ") {
+		t.Errorf("verify from a cut that there is not: %d, %s%s", code, &out, &problems)
+	}
 }
 
 // Bad input gets one clear line for each problem and the exit code 2, and leaves no

@@ -224,6 +224,12 @@ func (p *process) addIngest(ctx context.Context) (closeNode func() error, err er
 	handler.Mount(p.public)
 	p.metrics.Node(node.Status, time.Now)
 	p.health.Ready(taken.ready)
+	p.health.Ready(func() error { // without keys every push is refused
+		if _, err := known.Find(ctx, ""); errors.Is(err, keys.ErrNotLoaded) {
+			return err
+		}
+		return nil
+	})
 	p.health.Add("spool", func() (serve.Status, string) {
 		if err := taken.ready(); err != nil {
 			return serve.Failing, err.Error()

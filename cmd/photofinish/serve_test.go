@@ -272,6 +272,12 @@ func TestServe(t *testing.T) {
 		t.Errorf("without ClickHouse, awards: %d", code)
 	}
 	p.stop()
+	fresh := []string{"ingest", "--data", filepath.Join(dir, "fresh"), "--listen", "127.0.0.1:0", "--clickhouse.addrs", addr}
+	p = start(t, fresh...) // it knows no key, and could not learn of one
+	if code, body := get(t, p.admin+"/readyz"); code != 503 || !strings.Contains(body, "keys are not loaded") {
+		t.Errorf("without keys, ready: %d %s", code, body)
+	}
+	p.stop()
 
 	p = start(t, args...)
 	eventually(t, "the new rule is decided for all three", func() bool {

@@ -45,6 +45,9 @@ func (a *app) runVerify(ctx context.Context, from uint64, asJSON bool) error {
 		if err != nil {
 			return err
 		}
+		if from > uint64(v.Cuts) && v.Cuts > 0 && len(v.Mismatches) == 0 { //nolint:gosec // a count
+			return usagef("verify --from %d: the settled cuts are 1 to %d", from, v.Cuts)
+		}
 		if v.Cuts == 0 && !asJSON {
 			a.printf("nothing is settled yet\n")
 			return nil
@@ -54,6 +57,9 @@ func (a *app) runVerify(ctx context.Context, from uint64, asJSON bool) error {
 				return err
 			}
 		} else {
+			if v.From > 1 {
+				a.printf("cuts %d to %d were decided again, those before taken as they are\n", v.From, v.Cuts)
+			}
 			a.printf("replayed %d cuts with %d events and %d entries\n", v.Cuts, v.Events, v.Entries)
 			for _, m := range v.Mismatches {
 				a.printf("  differs: %s\n", m)

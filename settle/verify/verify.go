@@ -34,7 +34,8 @@ import (
 
 // Verification says what a replay of all cuts found.
 type Verification struct {
-	Cuts       int      `json:"cuts"`
+	From       uint64   `json:"from"` // the first cut that was decided again
+	Cuts       int      `json:"cuts"` // in the ledger, those before From included
 	Entries    int      `json:"entries"`
 	Events     uint64   `json:"events"`     // identities in the last cut
 	Digest     string   `json:"digest"`     // of the last cut's entries
@@ -64,7 +65,7 @@ type Config struct {
 // Run verifies. An error says that it could not read; what differs is in the
 // Verification. It writes nothing.
 func Run(ctx context.Context, conn driver.Conn, cfg Config) (Verification, error) {
-	v := Verification{Mismatches: []string{}}
+	v := Verification{From: max(cfg.From, 1), Mismatches: []string{}}
 	b, err := readBooks(ctx, conn, &v)
 	if err != nil || len(b.settled) == 0 {
 		return v, err
