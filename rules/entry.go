@@ -20,6 +20,7 @@ const (
 	KindCompensation EntryKind = "compensation"
 	KindCommitment   EntryKind = "commitment"
 	KindConflict     EntryKind = "conflict"
+	KindWaiting      EntryKind = "waiting"
 	KindSettled      EntryKind = "settled" // the last entry of a cut: it is complete
 )
 
@@ -43,6 +44,7 @@ type Entry struct {
 	Compensation *Compensation `json:"compensation,omitempty"`
 	Commitment   *Commitment   `json:"commitment,omitempty"`
 	Conflict     *Conflict     `json:"conflict,omitempty"`
+	Waiting      *Waiting      `json:"waiting,omitempty"`
 	Settled      *Settled      `json:"settled,omitempty"`
 }
 
@@ -171,6 +173,9 @@ type Again string
 const (
 	AgainDraw Again = "draw" // a draw waits for nothing but an earlier cut to stand behind its commitment
 	AgainRest Again = "rest" // there was more than one cut may append
+	// AgainTrust is that of what the evidence says nothing waits for a person any more, now
+	// that what the trusted part of it says stands.
+	AgainTrust Again = "trust"
 )
 
 // Tally is a count of something by name.
@@ -220,6 +225,8 @@ func (e *Entry) Subject() string {
 		return e.Correction.Subject
 	case e.Compensation != nil:
 		return e.Compensation.Subject
+	case e.Waiting != nil:
+		return e.Waiting.Subject
 	}
 	return ""
 }

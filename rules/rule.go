@@ -76,6 +76,9 @@ const (
 
 	LateRefund     = "refund"
 	LateSubstitute = "substitute"
+
+	TrustPerson = "person"
+	TrustLate   = "late"
 )
 
 // Defaults of what a rules file may leave out.
@@ -99,6 +102,9 @@ type Rule struct {
 	Correct time.Duration // how long later evidence may change a decision
 
 	OnCorrection string // DuplicateAward, Transfer or Keep; a sale: Transfer or Keep
+	// Trust says what corrections come of that rest on backdated events: TrustPerson, as does
+	// "", lets them wait for a person, TrustLate takes them as any late evidence.
+	Trust string
 
 	// Of world_first and achievement.
 	Threshold int64

@@ -29,6 +29,9 @@ type Evidence struct {
 	Beyond Instant
 	// Secret is what the seeds of draws come from.
 	Secret string
+	// Trusted is the evidence without what the contest doubts, and says of everything else
+	// the same; nil where it doubts nothing. Beyond is about both.
+	Trusted *Trusted
 }
 
 // Decision is what a cut adds to the ledger about a contest.
@@ -43,6 +46,8 @@ type Decision struct {
 	// Line are the players with an attempt that waits, sorted. Of a lottery that is not
 	// drawn yet there are none: everybody waits.
 	Line []string
+
+	now []Placement // of a world_first: who has which place
 }
 
 // MaxEntries bounds the entries of one cut, the one that ends it aside; a single
@@ -60,11 +65,17 @@ func (c Contest) Settle(ev Evidence, st *Standing, m Moment, room int) Decision 
 	if !c.formed() || !c.Open(st, m) {
 		return Decision{}
 	}
+	if c.Rule.Kind == Achievement {
+		return c.settleAchievement(ev, st, m, room)
+	}
+	return c.trusting(ev, st, m)
+}
+
+// decide decides from the evidence as it is, whatever is doubted of it.
+func (c Contest) decide(ev Evidence, st *Standing, m Moment) Decision {
 	switch c.Rule.Kind {
 	case WorldFirst:
 		return c.settleFirst(ev, st, m)
-	case Achievement:
-		return c.settleAchievement(ev, st, m, room)
 	case Leaderboard:
 		return c.settleBoard(ev, st, m)
 	case Sale:
@@ -88,10 +99,12 @@ func (c Contest) Open(st *Standing, m Moment) bool {
 // settler that has just started and has no Decision yet, only the standing: where
 // Decision.Waits would be true it is true, and sometimes elsewhere.
 func (c Contest) MayWait(st *Standing) bool {
-	switch c.Rule.Kind {
-	case Leaderboard:
+	switch {
+	case c.Rule.Kind != Achievement && st.waiting[""] != nil:
+		return true
+	case c.Rule.Kind == Leaderboard:
 		return st.board == nil && !c.Window.Forever()
-	case Sale:
+	case c.Rule.Kind == Sale:
 		return c.Rule.Hold > 0 || c.Rule.Draws()
 	}
 	// What a draw decides is not held before its seed is committed to.
@@ -159,8 +172,13 @@ func OpenCommitments(set *Ruleset, secret string, cut *Cut, committed func(Conte
 func (c Contest) settleAchievement(ev Evidence, st *Standing, m Moment, room int) Decision {
 	var d Decision
 	runs := slices.SortedFunc(slices.Values(ev.Runs), func(a, b Run) int { return compareSubjects(&a, &b) })
+	trusted := ev.Trusted.byName()
 	for i := range runs {
-		entries := c.achieve(&runs[i], st, m)
+		alone := &runs[i]
+		if trusted != nil {
+			alone = trusted[alone.Subject]
+		}
+		entries := c.achieveTrusting(&runs[i], alone, st, m)
 		if len(entries) > 0 && len(d.Entries)+len(entries) > room {
 			d.Again = AgainRest
 			return d

@@ -58,7 +58,7 @@ func (c Contest) settleFirst(ev Evidence, st *Standing, m Moment) Decision {
 			d.Entries = append(d.Entries, g.place(p)...)
 		}
 	}
-	d.Again, d.Waits = g.again, g.waits
+	d.Again, d.Waits, d.now = g.again, g.waits, ch.now
 	return d
 }
 

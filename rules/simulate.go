@@ -64,11 +64,11 @@ func (s *Simulation) Settle(log []Record, cut *Cut, set *Ruleset) []Entry {
 	cuts := append(slices.Clone(s.cuts), *cut)
 	rows := arrivals(log, cuts)
 	entries := s.findConflicts(rows)
-	records := s.unique(rows)
+	records, came := s.unique(rows)
 	settled := s.count(rows, records, set, m)
 	found := len(entries)
 	for _, c := range s.contests(records, set) {
-		d := c.Settle(s.evidence(c, records, log, cut), s.standing(c), m, s.limit-len(entries))
+		d := c.Settle(s.evidence(c, records, came, log, cut), s.standing(c), m, s.limit-len(entries))
 		if len(entries) > found && len(entries)+len(d.Entries) > s.limit {
 			settled.Again = AgainRest // this contest and those after it are due in the next cut
 			break
@@ -153,9 +153,9 @@ func each(rows []arrival, f func([]arrival)) {
 
 // unique returns one record for each identity: of the contents the one that came
 // first, of its copies the one that the earliest cut holds, and within one cut the one
-// whose time is known best, then by (node, offset). Later copies change nothing.
-func (s *Simulation) unique(rows []arrival) []Record {
-	var records []Record
+// whose time is known best, then by (node, offset). Later copies change nothing. came is
+// the cut of each.
+func (s *Simulation) unique(rows []arrival) (records []Record, came []uint64) {
 	each(rows, func(same []arrival) {
 		counts := same[0].Content
 		best := same[0]
@@ -164,9 +164,9 @@ func (s *Simulation) unique(rows []arrival) []Record {
 				best = r
 			}
 		}
-		records = append(records, *best.Record)
+		records, came = append(records, *best.Record), append(came, best.cut)
 	})
-	return records
+	return records, came
 }
 
 // contests returns the contests that a record counts in or that the ledger knows,
@@ -200,14 +200,21 @@ func (s *Simulation) standing(c Contest) *Standing {
 }
 
 // evidence returns everything about the contest, of every subject.
-func (s *Simulation) evidence(c Contest, records, log []Record, cut *Cut) Evidence {
+func (s *Simulation) evidence(c Contest, records []Record, came []uint64, log []Record, cut *Cut) Evidence {
 	r := c.Rule
 	ev := Evidence{Secret: s.secret, Beyond: Never}
-	bySubject := map[string][]Record{}
+	all, trusted, doubted := map[string][]Record{}, map[string][]Record{}, false
 	for i := range records {
 		rec := &records[i]
-		if of, ok := r.ContestOf(rec); ok && of == c {
-			bySubject[r.SubjectOf(&rec.Event)] = append(bySubject[r.SubjectOf(&rec.Event)], *rec)
+		if of, ok := r.ContestOf(rec); !ok || of != c {
+			continue
+		}
+		subject := r.SubjectOf(&rec.Event)
+		all[subject] = append(all[subject], *rec)
+		if c.Doubts(s.standing(c), subject, rec, came[i]) {
+			doubted = true
+		} else {
+			trusted[subject] = append(trusted[subject], *rec)
 		}
 	}
 	for i := range log {
@@ -219,22 +226,32 @@ func (s *Simulation) evidence(c Contest, records, log []Record, cut *Cut) Eviden
 			ev.Beyond = min(ev.Beyond, rec.Earliest)
 		}
 	}
+	ev.Runs, ev.Scores, ev.Attempts = measured(r, all)
+	if doubted {
+		ev.Trusted = &Trusted{}
+		ev.Trusted.Runs, ev.Trusted.Scores, ev.Trusted.Attempts = measured(r, trusted)
+	}
+	return ev
+}
+
+// measured returns what the rule makes of the records of each subject.
+func measured(r *Rule, bySubject map[string][]Record) (runs []Run, scores []Score, attempts []Record) {
 	for _, subject := range slices.Sorted(maps.Keys(bySubject)) {
 		of := bySubject[subject]
 		switch r.Kind {
 		case Sale:
-			ev.Attempts = append(ev.Attempts, of...)
+			attempts = append(attempts, of...)
 		case Leaderboard:
 			if score, ok := r.Score(subject, of); ok {
-				ev.Scores = append(ev.Scores, score)
+				scores = append(scores, score)
 			}
 		default:
 			if run, ok := r.Run(subject, of, Whole(r.Threshold)); ok {
-				ev.Runs = append(ev.Runs, run)
+				runs = append(runs, run)
 			}
 		}
 	}
-	return ev
+	return runs, scores, attempts
 }
 
 // count says what is new among the rows and records of the moment's cut.

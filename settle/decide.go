@@ -342,7 +342,7 @@ func (d *deciding) touch(ctx context.Context, touched []evidence.Touched) error 
 func (d *deciding) contests(ctx context.Context) error {
 	found := len(d.entries)
 	due := d.state.due(d.cut)
-	claims, err := d.evidence.Runs(ctx, d.asks(due), d.cut, d.secret)
+	claims, err := d.evidence.Runs(ctx, d.asks(due), d.cut, d.secret, func(i int, subjects []string) error { return d.standings(ctx, due[i], subjects) })
 	if err != nil {
 		return err
 	}
@@ -353,7 +353,7 @@ func (d *deciding) contests(ctx context.Context) error {
 	var noted []evidence.Noted
 	for i, c := range due {
 		if !claims[i].Look {
-			noted = append(noted, evidence.Noted{Contest: c.Contest, Runs: claims[i].Fresh})
+			noted = append(noted, evidence.Noted{Contest: c.Contest, Claims: claims[i].Fresh})
 			c.due, c.since, c.from = false, 0, 0
 			continue
 		}
@@ -361,7 +361,7 @@ func (d *deciding) contests(ctx context.Context) error {
 		full := len(d.entries) > found && len(d.entries)+len(said.Entries) > rules.MaxEntries
 		if !full {
 			d.entries = append(d.entries, said.Entries...)
-			noted = append(noted, evidence.Noted{Contest: c.Contest, Runs: decided(claims[i].Fresh, said)})
+			noted = append(noted, evidence.Noted{Contest: c.Contest, Claims: decided(claims[i].Fresh, said)})
 			c.due, c.waits, c.since, c.from, c.line, c.reach = said.Waits, said.Waits, 0, 0, said.Line, claims[i].Reach
 			if said.Again != "" {
 				d.settled.Again = said.Again
@@ -376,24 +376,24 @@ func (d *deciding) contests(ctx context.Context) error {
 	return d.evidence.Note(ctx, d.cut, noted)
 }
 
-// decided returns the runs that a decision has come to, of those sorted by subject: all,
+// decided returns the claims that a decision has come to, of those sorted by subject: all,
 // or where it had no more room, as far as it went.
-func decided(runs []rules.Run, said rules.Decision) []rules.Run {
+func decided(claims []evidence.Known, said rules.Decision) []evidence.Known {
 	if said.Again != rules.AgainRest {
-		return runs
+		return claims
 	}
 	last := ""
 	for _, e := range said.Entries {
 		last = max(last, e.Subject())
 	}
-	return slices.DeleteFunc(slices.Clone(runs), func(run rules.Run) bool { return run.Subject > last })
+	return slices.DeleteFunc(slices.Clone(claims), func(k evidence.Known) bool { return k.Subject > last })
 }
 
 // asks returns what is asked of the contests' claims.
 func (d *deciding) asks(due []*contest) []evidence.Ask {
 	asks := make([]evidence.Ask, len(due))
 	for i, c := range due {
-		asks[i] = evidence.Ask{Contest: c.Contest, Since: cmp.Or(c.since, d.cut.Number), Waits: c.waits, From: c.from, Reach: c.reach}
+		asks[i] = evidence.Ask{Contest: c.Contest, Since: cmp.Or(c.since, d.cut.Number), Waits: c.waits, From: c.from, Reach: c.reach, Standing: &c.standing}
 	}
 	return asks
 }
@@ -413,15 +413,18 @@ func (d *deciding) evidenceOf(ctx context.Context, due []*contest, claims []evid
 	latest := -rules.Never
 	var sales []evidence.Sale
 	var boards []rules.Contest
-	var ofSales, ofBoards []int // their numbers among the contests
+	var standings []*rules.Standing // of the boards
+	var ofSales, ofBoards []int     // their numbers among the contests
 	for i, c := range due {
 		ev, found := &all[i], &claims[i]
 		ev.Secret, ev.Beyond, ev.Runs, contests[i] = d.secret, rules.Never, found.Runs, c.Contest
-		var err error
+		if found.Trusted != nil {
+			ev.Trusted = &rules.Trusted{Runs: found.Trusted}
+		}
 		switch c.Rule.Kind {
 		case rules.Leaderboard:
 			found.Look = true
-			boards, ofBoards = append(boards, c.Contest), append(ofBoards, i)
+			boards, standings, ofBoards = append(boards, c.Contest), append(standings, &c.standing), append(ofBoards, i)
 		case rules.Sale:
 			found.Look = true
 			since := cmp.Or(c.since, d.cut.Number)
@@ -429,36 +432,34 @@ func (d *deciding) evidenceOf(ctx context.Context, due []*contest, claims []evid
 				since = evidence.Everybody
 			}
 			ev.Unanswered = since != evidence.Everybody
-			sales, ofSales = append(sales, evidence.Sale{Contest: c.Contest, Since: since, Line: c.line}), append(ofSales, i)
-		case rules.Achievement:
-			if found.Look {
-				err = d.standings(ctx, c, ev.Runs)
-			}
-		default:
-			for j := range ev.Runs {
-				if !found.Look {
-					break
+			sales, ofSales = append(sales, evidence.Sale{Contest: c.Contest, Since: since, Line: c.line, Standing: &c.standing}), append(ofSales, i)
+		case rules.WorldFirst:
+			for _, runs := range [][]rules.Run{found.Runs, found.Trusted} {
+				for j := range runs {
+					if found.Look {
+						latest = max(latest, runs[j].Latest)
+					}
 				}
-				latest = max(latest, ev.Runs[j].Latest)
 			}
-		}
-		if err != nil {
-			return nil, err
 		}
 	}
-	attempts, err := d.evidence.Attempts(ctx, sales, d.cut)
+	attempts, trusted, err := d.evidence.Attempts(ctx, sales, d.cut)
 	if err != nil {
 		return nil, err
 	}
 	for i, n := range ofSales {
-		all[n].Attempts = attempts[i]
+		if all[n].Attempts = attempts[i]; trusted[i] != nil {
+			all[n].Trusted = &rules.Trusted{Attempts: trusted[i]}
+		}
 	}
-	scores, err := d.evidence.Scores(ctx, boards, d.cut)
+	scores, sure, err := d.evidence.Scores(ctx, boards, standings, d.cut)
 	if err != nil {
 		return nil, err
 	}
 	for i, n := range ofBoards {
-		all[n].Scores = scores[i]
+		if all[n].Scores = scores[i]; sure[i] != nil {
+			all[n].Trusted = &rules.Trusted{Scores: sure[i]}
+		}
 	}
 	if latest == -rules.Never {
 		return all, nil
@@ -475,12 +476,8 @@ func (d *deciding) evidenceOf(ctx context.Context, due []*contest, claims []evid
 
 // standings reads what the ledger says of the subjects of an achievement, of whom the
 // state knows nothing.
-func (d *deciding) standings(ctx context.Context, c *contest, runs []rules.Run) error {
+func (d *deciding) standings(ctx context.Context, c *contest, subjects []string) error {
 	c.standing = rules.Standing{}
-	subjects := make([]string, len(runs))
-	for i := range runs {
-		subjects[i] = runs[i].Subject
-	}
 	for some := range slices.Chunk(subjects, subjectsPerQuery) {
 		entries, err := d.ledger.Contest(ctx, c.ID(), d.state.last.Number, some)
 		if err != nil {

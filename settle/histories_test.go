@@ -301,3 +301,34 @@ func TestClaimIsReadInPart(t *testing.T) {
 		})
 	}
 }
+
+// What waits for a person is looked at over starts too: it is over when the result is
+// final, or when the rule says trust: late.
+func TestTrustOverStarts(t *testing.T) {
+	backdated := func(r *rules.Record) { r.Server, r.Backdated = "t", true }
+	for name, rule := range map[string]string{
+		"first":       "  - {id: x, kind: world_first, when: {type: kill}, places: 1, threshold: 1, correct: 3h, trust: %s, prize: {item: hat}}\n",
+		"board":       "  - {id: x, kind: leaderboard, when: {type: kill}, window: {every: hour}, top: 1, correct: 3h, trust: %s, prizes: [{places: 1, item: hat}]}\n",
+		"sale":        "  - {id: x, kind: sale, sku: mount, stock: 1, price: {amount: 5, currency: USD}, correct: 3h, trust: %s}\n",
+		"achievement": "  - {id: x, kind: achievement, when: {type: kill}, threshold: 1, correct: 3h, trust: %s, prize: {by_attr: class, items: {mage: staff}, otherwise: hat}}\n",
+	} {
+		for _, trust := range []string{"person", "late"} {
+			t.Run(name+"/"+trust, func(t *testing.T) {
+				h := &made{t: t}
+				set, after := h.rules(fmt.Sprintf(rule, "person")), h.rules(fmt.Sprintf(rule, trust))
+				h.kill(10, "bo")
+				h.buy(10, "bo", "mount")
+				h.cut(60, set)
+				h.kill(5, "ana", backdated)
+				h.kill(6, "ana", backdated)
+				h.kill(5, "bo", backdated, func(r *rules.Record) { r.Attrs = map[string]string{"class": "mage"} })
+				h.kill(5, "ana", backdated, func(r *rules.Record) { r.Type, r.SKU = rules.TypePurchase, "mount" })
+				for hour := 2; hour < 7; hour++ {
+					h.cut(60*hour, set)
+					set = after
+				}
+				h.check()
+			})
+		}
+	}
+}

@@ -16,6 +16,9 @@ import (
 func Needs(r *rules.Rule) string {
 	switch r.Kind {
 	case rules.Achievement:
+		if r.Prize.ByAttr != "" { // an earlier deciding event may make it another prize
+			return needsNothing(r) + trustPhrase(r)
+		}
 		return needsNothing(r)
 	case rules.Sale:
 		if r.Stock == 0 && r.PerPlayer == 0 {
@@ -123,5 +126,17 @@ func correctionPolicy(r *rules.Rule) string {
 	if r.Kind == rules.Sale {
 		from = "the attempt" // by lottery too
 	}
-	return fmt.Sprintf("Until %s after %s later evidence may change it (correct); then it is final. If it names another, %s.", spell(r.Correct), from, policy)
+	return fmt.Sprintf("Until %s after %s later evidence may change it (correct); then it is final. If it names another, %s.%s",
+		spell(r.Correct), from, policy, trustPhrase(r))
+}
+
+// trustPhrase says what becomes of corrections that rest on backdated events.
+func trustPhrase(r *rules.Rule) string {
+	switch {
+	case r.OnCorrection == rules.Keep:
+		return ""
+	case r.Trust == rules.TrustLate:
+		return " Events of a time that their own server had declared complete count as any late evidence (trust: late): whoever can change a server can mint a correction."
+	}
+	return " What only such events say that their own server had declared complete before they came moves nothing and waits for a person (trust: person)."
 }

@@ -44,6 +44,7 @@ func ruleFields() []ruleField {
 		{"hold", nil},
 		{"correct", nil},
 		{"on_correction", nil},
+		{"trust", nil},
 		{"prize", firsts},
 		{"top", board},
 		{"order", board},
@@ -102,6 +103,7 @@ func readRule(c cursor) (r rules.Rule, id cursor) {
 	}
 	o.readSubject(&r)
 	o.readOnCorrection(&r)
+	r.Trust = o.wordOr("trust", rules.TrustPerson, rules.TrustLate)
 	o.readWhen(&r)
 	o.readMeasure(&r)
 	o.readWindow(&r)

@@ -128,7 +128,7 @@ rules:
 	}
 	base := rules.Rule{
 		Subject: rules.SubjectPlayer, Scope: rules.ScopeWorld, Measure: rules.Measure{Kind: rules.MeasureCount},
-		Hold: rules.DefaultHold, Correct: rules.DefaultCorrect, OnCorrection: rules.DuplicateAward,
+		Hold: rules.DefaultHold, Correct: rules.DefaultCorrect, OnCorrection: rules.DuplicateAward, Trust: rules.TrustPerson,
 	}
 	first, each, board, sale := base, base, base, base
 	first.ID, first.Kind, first.Threshold, first.Places, first.Tie = "first", rules.WorldFirst, 1, 1, rules.TieShare

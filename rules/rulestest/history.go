@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ type Wildness struct {
 	Keep    bool // rules may keep what was decided, or have it final soon
 	Changes bool // the ruleset changes between cuts
 	Crowd   bool // many get to a number that is low, most of them long after its places are taken
+	Trust   bool // what comes late is backdated but for a third, over many cuts, and most of it matters
 	// Nodes says that the cuts are those that a plan makes of what nodes publish, which
 	// stop, are cut off, lose rows, are retired, and take over from one another.
 	Nodes bool
@@ -53,6 +55,10 @@ func Ruleset(t testing.TB, rng *rand.Rand, w Wildness) *rules.Ruleset {
 		policies, correct = append(policies, "keep"), append(correct, "1h", "0s")
 	}
 	common := func(policies ...string) string {
+		if w.Trust {
+			return fmt.Sprintf("hold: 0s, correct: %s, on_correction: %s, scope: world, window: {%s}", pick(rng, "2h", "200h"), pick(rng, policies...),
+				pick(rng, "every: day", "opens: 2026-06-01T10:00:00Z, closes: 2026-06-01T12:00:00Z"))
+		}
 		return fmt.Sprintf("hold: %s, correct: %s, on_correction: %s, scope: %s, window: {%s}",
 			pick(rng, "0s", "30m", "6h"), pick(rng, correct...), pick(rng, policies...), pick(rng, "world", "world", "region", "server"),
 			pick(rng, "every: hour", "every: day", `cron: "*/90 * * * *"`, "opens: 2026-06-01T11:00:00Z, closes: 2026-06-01T13:00:00Z"))
@@ -68,7 +74,7 @@ func Ruleset(t testing.TB, rng *rand.Rand, w Wildness) *rules.Ruleset {
 	}
 	board := fmt.Sprintf("{id: board, kind: leaderboard, when: {type: kill}, top: %d, ranks: %s, order: %s, prizes: [{places: 1, item: crown}, {places: 2, item: cup}], %s}",
 		2+rng.IntN(3), pick(rng, "unique", "shared"), pick(rng, "desc", "asc"), common(policies...))
-	each := fmt.Sprintf("{id: each, kind: achievement, when: {type: kill}, threshold: %d, prize: {item: foot}, %s}", 1+rng.IntN(8), common(policies...))
+	each := fmt.Sprintf("{id: each, kind: achievement, when: {type: kill}, threshold: %d, prize: {by_attr: class, items: {mage: wand}, otherwise: foot}, %s}", 1+rng.IntN(8), common(policies...))
 	sale := func(id, sku string) string {
 		stock := 1 + rng.IntN(5)
 		return fmt.Sprintf("{id: %s, kind: sale, sku: %s, stock: %d, per_player: %d, queue: %s, price: {amount: 5, currency: USD}, %s}",
@@ -76,6 +82,9 @@ func Ruleset(t testing.TB, rng *rand.Rand, w Wildness) *rules.Ruleset {
 	}
 	source := "version: 1\nrules:\n"
 	for _, r := range []string{first("one"), first("two"), board, each, sale("sale", "mount"), sale("more", "saddle")} {
+		if len(r)%4 == 0 { // as good as drawn, and draws nothing
+			r = strings.TrimSuffix(r, "}") + ", trust: late}"
+		}
 		source += "  - " + r + "\n"
 	}
 	set, err := rulefile.Parse("random.yaml", []byte(source))
@@ -121,9 +130,13 @@ func Random(t testing.TB, rng *rand.Rand, w Wildness) History {
 	}
 	type arrival struct {
 		rules.Record
-		cut int
+		cut int // that takes it in first
 	}
 	cuts := 1 + rng.IntN(5)
+	quiet := 0 // cuts at the end that nothing comes for: what waits is over by time alone
+	if w.Trust {
+		cuts, quiet = cuts+5, 2
+	}
 	var arrivals []arrival
 	events := 20 + rng.IntN(60)
 	if w.Crowd {
@@ -132,14 +145,15 @@ func Random(t testing.TB, rng *rand.Rand, w Wildness) History {
 	for id := range events {
 		a := arrival{Record: Event(rng, id, w)}
 		if w.Late {
-			a.cut = rng.IntN(cuts)
+			a.cut = rng.IntN(cuts - quiet)
+			a.Backdated = a.cut > 0 && id%3 > 0 && (w.Trust || id%2 == 0)
 		}
 		arrivals = append(arrivals, a)
 		if !w.Copies || rng.IntN(4) > 0 {
 			continue
 		}
 		second := a
-		second.cut, second.Node = rng.IntN(cuts), pick(rng, "eu", "us")
+		second.cut, second.Node, second.Backdated = rng.IntN(cuts-quiet), pick(rng, "eu", "us"), id%4 < 2
 		switch rng.IntN(3) {
 		case 0:
 			second.Instant += minutesApart(rng.IntN(179) - 89)
@@ -160,6 +174,10 @@ func Random(t testing.TB, rng *rand.Rand, w Wildness) History {
 			kind = rules.LateCut
 		} else {
 			through += rng.IntN(120)
+		}
+		if i >= cuts-quiet {
+			kind = rules.HourCut
+			through += 60
 		}
 		if w.Changes && rng.IntN(2) == 0 {
 			set = Ruleset(t, rng, w)
@@ -220,6 +238,8 @@ func Wilds() map[string]Wildness {
 		"copies":     {Late: true, Keep: true, Clocks: true, Copies: true},
 		"crowd":      {Late: true, Keep: true, Clocks: true, Crowd: true},
 		"everything": {Late: true, Keep: true, Clocks: true, Copies: true, Changes: true},
+		"trust":      {Late: true, Trust: true},
+		"trusting":   {Late: true, Keep: true, Clocks: true, Copies: true, Changes: true, Trust: true},
 		"nodes":      {Nodes: true, Late: true, Keep: true},
 		"hours":      {Nodes: true, Late: true, Keep: true, Clocks: true},
 		"failovers":  {Nodes: true, Late: true, Keep: true, Clocks: true, Copies: true, Changes: true},

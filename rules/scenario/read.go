@@ -129,6 +129,10 @@ func nothing(word string) string {
 }
 
 func (e *event) readWord(s *reader, word string) error {
+	if word == "backdated" {
+		e.Backdated = true
+		return nil
+	}
 	for _, sign := range []string{"±", "+-"} {
 		if text, ok := strings.CutPrefix(word, sign); ok {
 			var ok bool
@@ -144,7 +148,7 @@ func (e *event) readWord(s *reader, word string) error {
 	}
 	name, value, ok := strings.Cut(word, "=")
 	if !ok || name == "" {
-		return fmt.Errorf("%q is neither a count such as x5, an uncertainty such as ±5ms, nor word=text", word)
+		return fmt.Errorf("%q is neither a count such as x5, an uncertainty such as ±5ms, backdated, nor word=text", word)
 	}
 	var err error
 	switch name {

@@ -40,6 +40,7 @@ An event is: TIME SERVER TYPE WHAT PLAYER, then in any order:
   guild=oak       the player's guild
   clock=TIME      the server's own clock, where it is off; TIME is always the true one
   arrives=2       late: the first cut that can see it (otherwise 1)
+  backdated       its server had declared that time complete before it came
   node=us         the ingest node that took it (otherwise the server's region)
   id=k1           a name to send the event twice by; the same id with something
                   else in it is a conflict (otherwise the number of the line)

@@ -46,6 +46,8 @@ func (w *wording) add(cut *rules.Cut, e *rules.Entry) {
 		line += settledWords(cut, e.Settled)
 	case rules.KindCommitment:
 		line += commitmentWords(e.Commitment)
+	case rules.KindWaiting:
+		line += waitingWords(e.Waiting)
 	}
 	w.text.WriteString(line + "\n")
 }
@@ -243,15 +245,7 @@ func (w *wording) correction(c *rules.Correction) string {
 	}
 	text := fmt.Sprintf("%s: %s was wrong, found %s, %s", placeWords(c.Place), w.entries[c.Corrects], found, c.Policy)
 	text += " (" + strings.TrimPrefix(c.Reason, fmt.Sprintf("place %d: ", c.Place)) + ")"
-	for _, said := range []struct {
-		what string
-		who  []string
-	}{{"gains", c.Gains}, {"keeps", c.Keeps}, {"loses", c.Loses}, {"denied", c.Denied}} {
-		if len(said.who) > 0 {
-			text += "; " + said.what + " " + strings.Join(said.who, ", ")
-		}
-	}
-	return text
+	return text + whoWords(listed{"gains", c.Gains}, listed{"keeps", c.Keeps}, listed{"loses", c.Loses}, listed{"denied", c.Denied})
 }
 
 func (w *wording) compensation(e *rules.Entry) string {
@@ -282,6 +276,43 @@ func commitmentWords(c *rules.Commitment) string {
 		return ": to the seed of 1 place"
 	}
 	return fmt.Sprintf(": to the seeds of %d places", len(c.Digests))
+}
+
+// waitingWords says what waits for a person.
+func waitingWords(w *rules.Waiting) string {
+	text := ""
+	if w.Subject != "" {
+		text = " for " + w.Subject
+	}
+	text += ": " + w.Reason
+	for i := range w.Changes {
+		c := &w.Changes[i]
+		text += "; "
+		if c.Place > 0 {
+			text += fmt.Sprintf("place %d: ", c.Place)
+		}
+		text += strings.TrimPrefix(whoWords(listed{"would gain", c.Gains}, listed{"would keep", c.Keeps}, listed{"would lose", c.Loses}), "; ")
+		if c.Item != "" {
+			text += " with " + c.Item
+		}
+	}
+	return text
+}
+
+// listed is what becomes of some.
+type listed struct {
+	what string
+	who  []string
+}
+
+func whoWords(lists ...listed) string {
+	text := ""
+	for _, said := range lists {
+		if len(said.who) > 0 {
+			text += "; " + said.what + " " + strings.Join(said.who, ", ")
+		}
+	}
+	return text
 }
 
 func settledWords(cut *rules.Cut, s *rules.Settled) string {

@@ -20,6 +20,7 @@ type wanted struct {
 	rules.Contest
 	subjects []string
 	upTo     []rules.Instant // of each subject the last stamp to be read; nil: all. Of players alone
+	standing *rules.Standing // nil: it is not known, and so not what is doubted
 }
 
 // stamp returns the last stamp to be read of the k-th subject.
@@ -32,7 +33,7 @@ func (w *wanted) stamp(k int) rules.Instant {
 
 // part is those from one subject to before another.
 func (w *wanted) part(from, to int) wanted {
-	some := wanted{Contest: w.Contest, subjects: w.subjects[from:to]}
+	some := wanted{Contest: w.Contest, subjects: w.subjects[from:to], standing: w.standing}
 	if w.upTo != nil {
 		some.upTo = w.upTo[from:to]
 	}
@@ -44,7 +45,7 @@ func (w *wanted) part(from, to int) wanted {
 // an identity; it counts for the contest's rule, in its scope and window. Contests share
 // statements, and the events of one player are in memory, or those of the members of
 // some guilds. The records stand until each returns.
-func (r *Reader) gather(ctx context.Context, cut *rules.Cut, wants []wanted, each func(i int, subject string, records []rules.Record)) error {
+func (r *Reader) gather(ctx context.Context, cut *rules.Cut, wants []wanted, each func(i int, subject string, records []rules.Record) error) error {
 	var players []string
 	for i, w := range wants {
 		if len(w.subjects) == 0 {
@@ -55,7 +56,7 @@ func (r *Reader) gather(ctx context.Context, cut *rules.Cut, wants []wanted, eac
 			continue
 		}
 		for some := range slices.Chunk(w.subjects, guildsPerQuery) {
-			if err := r.gatherGuilds(ctx, cut, wanted{Contest: w.Contest, subjects: some}, func(guild string, records []rules.Record) { each(i, guild, records) }); err != nil {
+			if err := r.gatherGuilds(ctx, cut, wanted{Contest: w.Contest, subjects: some}, func(guild string, records []rules.Record) error { return each(i, guild, records) }); err != nil {
 				return err
 			}
 		}
@@ -76,7 +77,7 @@ func (r *Reader) gather(ctx context.Context, cut *rules.Cut, wants []wanted, eac
 		}
 		for len(part) > 0 {
 			n := min(len(part), contestsPerQuery)
-			if err := r.gatherPlayers(ctx, cut, some, part[:n], func(i int, player string, records []rules.Record) { each(numbers[i], player, records) }); err != nil {
+			if err := r.gatherPlayers(ctx, cut, some, part[:n], func(i int, player string, records []rules.Record) error { return each(numbers[i], player, records) }); err != nil {
 				return err
 			}
 			part, numbers = part[n:], numbers[n:]
@@ -90,7 +91,7 @@ const guildsPerQuery = 20
 
 // gatherGuilds reads the events of guilds by their members: the log has an order by
 // player, none by guild.
-func (r *Reader) gatherGuilds(ctx context.Context, cut *rules.Cut, w wanted, each func(string, []rules.Record)) error {
+func (r *Reader) gatherGuilds(ctx context.Context, cut *rules.Cut, w wanted, each func(string, []rules.Record) error) error {
 	players, err := r.members(ctx, w.Contest, w.subjects)
 	if err != nil {
 		return err
@@ -117,7 +118,9 @@ func (r *Reader) gatherGuilds(ctx context.Context, cut *rules.Cut, w wanted, eac
 			end++
 		}
 		if records := w.counted(rows[start:end]); len(records) > 0 {
-			each(guild, records)
+			if err := each(guild, records); err != nil {
+				return err
+			}
 		}
 		start = end
 	}
@@ -136,7 +139,7 @@ func (w *wanted) counted(rows []*rules.Record) []rules.Record {
 }
 
 // gatherPlayers reads the events of players one after the other.
-func (r *Reader) gatherPlayers(ctx context.Context, cut *rules.Cut, players []string, part []wanted, each func(int, string, []rules.Record)) error {
+func (r *Reader) gatherPlayers(ctx context.Context, cut *rules.Cut, players []string, part []wanted, each func(int, string, []rules.Record) error) error {
 	counts, err := r.counting(ctx, cut, players)
 	if err != nil {
 		return err
@@ -166,7 +169,9 @@ func (r *Reader) gatherPlayers(ctx context.Context, cut *rules.Cut, players []st
 		rows = rows[:0]
 		sorted.add(player, unique)
 		for _, i := range sorted.filled {
-			each(i, player, sorted.records[i])
+			if err := each(i, player, sorted.records[i]); err != nil {
+				return err
+			}
 		}
 		return nil
 	}

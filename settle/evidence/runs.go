@@ -34,13 +34,16 @@ type Ask struct {
 	From uint64
 	// Reach is what was Found when it was last decided, or nil.
 	Reach *rules.Instant
+	// Standing is what stands of the contest: what it doubts depends on that.
+	Standing *rules.Standing
 }
 
 // Found are the claims of a contest.
 type Found struct {
-	Runs  []rules.Run // to decide from
-	Fresh []rules.Run // of these, those that were read because they are not known; see Note
-	Look  bool        // false: the contest is as it was
+	Runs    []rules.Run // to decide from
+	Trusted []rules.Run // the same without what the contest doubts; nil: it doubts nothing
+	Fresh   []Known     // of these, those that were read because they are not known; see Note
+	Look    bool        // false: the contest is as it was
 	// Reach is the instant after which, the slack of the clocks added, no claim that
 	// begins has a part in a world_first; nil while its places are not taken.
 	Reach *rules.Instant
@@ -56,7 +59,12 @@ type Found struct {
 // and the slack of the clocks, nor does the order of claims; a property test of rules
 // holds that. So such events are not looked at; nor is a contest whose new claims all
 // begin beyond the reach of those that decided it.
-func (r *Reader) Runs(ctx context.Context, asks []Ask, cut *rules.Cut, secret string) ([]Found, error) {
+//
+// standing reads what stands of some subjects, by name, of an achievement of that number
+// into its Ask's Standing, before their claims are read.
+func (r *Reader) Runs(
+	ctx context.Context, asks []Ask, cut *rules.Cut, secret string, standing func(i int, subjects []string) error,
+) ([]Found, error) {
 	changed, err := r.changed(ctx, asks, cut)
 	if err != nil {
 		return nil, err
@@ -69,6 +77,11 @@ func (r *Reader) Runs(ctx context.Context, asks []Ask, cut *rules.Cut, secret st
 			if wants[i], err = r.upToTheClaims(ctx, a.Contest, changed[i]); err != nil {
 				return nil, err
 			}
+			if wants[i].standing = a.Standing; a.Rule.Kind == rules.Achievement {
+				if err := standing(i, wants[i].subjects); err != nil {
+					return nil, err
+				}
+			}
 		}
 	}
 	fresh, err := r.read(ctx, cut, wants)
@@ -77,14 +90,15 @@ func (r *Reader) Runs(ctx context.Context, asks []Ask, cut *rules.Cut, secret st
 	}
 	for i, a := range asks {
 		f := &all[i]
-		f.Fresh, f.Runs = fresh[i], fresh[i]
+		f.Fresh = r.known(fresh[i])
+		f.Runs, f.Trusted = runs(fresh[i])
 		if !f.Look || a.Rule.Kind == rules.Achievement {
 			continue
 		}
 		if f.Look = a.Waits || !r.beyondReach(a, changed[i], f.Fresh); !f.Look {
 			continue
 		}
-		if err := r.withKnown(ctx, a.Contest, cut, f, changed[i], secret); err != nil {
+		if err := r.withKnown(ctx, a, cut, f, fresh[i], changed[i], secret); err != nil {
 			return nil, err
 		}
 	}
@@ -108,26 +122,26 @@ func (r *Reader) Reread(ctx context.Context, contests []rules.Contest, cut *rule
 			return err
 		}
 	}
-	runs, err := r.read(ctx, cut, wants)
+	readings, err := r.read(ctx, cut, wants)
 	if err != nil {
 		return err
 	}
 	noted := make([]Noted, len(contests))
 	for i, c := range contests {
-		noted[i] = Noted{c, runs[i]}
+		noted[i] = Noted{c, r.known(readings[i])}
 	}
 	return r.Note(ctx, cut, noted)
 }
 
 // beyondReach reports whether neither the claims that have changed nor what they were
 // before have a part in the contest.
-func (r *Reader) beyondReach(a Ask, before []known, fresh []rules.Run) bool {
+func (r *Reader) beyondReach(a Ask, before []known, fresh []Known) bool {
 	if a.Reach == nil {
 		return false
 	}
 	reach := *a.Reach + r.slack
 	return !slices.ContainsFunc(before, func(k known) bool { return k.earliest <= reach }) &&
-		!slices.ContainsFunc(fresh, func(run rules.Run) bool { return run.Earliest <= reach })
+		!slices.ContainsFunc(fresh, func(k Known) bool { return k.Earliest <= reach })
 }
 
 func subjectsOf(claims []known) []string {
@@ -214,7 +228,8 @@ func (r *Reader) changedAmong(ctx context.Context, asks []Ask, numbers []int, cu
 		byKey[keyOf(a.Contest)] = append(byKey[keyOf(a.Contest)], i)
 	}
 	// A claim that was read at a cut knows all that the cut held.
-	changes := "arrayExists(t -> t.1 > max(known) AND t.2 <= argMax(latest_ns, known) + " + q.instant(r.slack) + ", groupArrayIf((touched, first), touched > 0))"
+	end := "least(argMax(latest_ns, known), " + q.instant(rules.Never-r.slack) + ")" // it is Never where there may be none
+	changes := "arrayExists(t -> t.1 > max(known) AND t.2 <= " + end + " + " + q.instant(r.slack) + ", groupArrayIf((touched, first), touched > 0))"
 	limit := ""
 	if asks[numbers[0]].Rule.Kind == rules.Achievement { // those are awarded in the order of subjects, no more in one cut
 		limit = "\nLIMIT " + q.uint(rules.MaxEntries+1) + " BY " + tallyKey
@@ -333,24 +348,28 @@ func rowsToRead(rule *rules.Rule) int64 { return rule.Threshold + rule.Threshold
 
 // read returns the claims of subjects, by contest and then by subject. Where it shows
 // that a claim may depend on more than was to be read, the rest is read too.
-func (r *Reader) read(ctx context.Context, cut *rules.Cut, wants []wanted) ([][]rules.Run, error) {
-	runs := make([][]rules.Run, len(wants))
+func (r *Reader) read(ctx context.Context, cut *rules.Cut, wants []wanted) ([][]reading, error) {
+	readings := make([][]reading, len(wants))
 	enough := make([][]bool, len(wants)) // of each subject
 	for i := range wants {
 		enough[i] = make([]bool, len(wants[i].subjects))
 	}
-	err := r.gather(ctx, cut, wants, func(i int, subject string, records []rules.Record) {
-		rule := wants[i].Rule
+	err := r.gather(ctx, cut, wants, func(i int, subject string, records []rules.Record) error {
 		k, _ := slices.BinarySearch(wants[i].subjects, subject)
-		run, ok := rule.Run(subject, records, rules.Whole(rule.Threshold))
+		x, ok, err := r.readOne(ctx, &wants[i], subject, records)
+		if err != nil {
+			return err
+		}
 		stamp := wants[i].stamp(k)
-		if enough[i][k] = stamp == rules.Never || ok && !run.DependsBeyond(stamp+r.leastE, r.slack); !enough[i][k] || !ok {
-			return
+		whole := func(run *rules.Run) bool { return run != nil && !run.DependsBeyond(stamp+r.leastE, r.slack) }
+		if enough[i][k] = stamp == rules.Never || ok && whole(&x.Run) && whole(x.part()); !enough[i][k] || !ok {
+			return nil
 		}
-		if rule.Kind == rules.Achievement {
-			run = run.Alone()
+		if wants[i].Rule.Kind == rules.Achievement {
+			x.Run = x.Alone()
 		}
-		runs[i] = append(runs[i], run)
+		readings[i] = append(readings[i], x)
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -358,7 +377,7 @@ func (r *Reader) read(ctx context.Context, cut *rules.Cut, wants []wanted) ([][]
 	rest := make([]wanted, len(wants))
 	some := false
 	for i := range wants {
-		rest[i].Contest = wants[i].Contest
+		rest[i].Contest, rest[i].standing = wants[i].Contest, wants[i].standing
 		for k, subject := range wants[i].subjects {
 			if !enough[i][k] && wants[i].stamp(k) != rules.Never {
 				rest[i].subjects, some = append(rest[i].subjects, subject), true
@@ -366,20 +385,44 @@ func (r *Reader) read(ctx context.Context, cut *rules.Cut, wants []wanted) ([][]
 		}
 	}
 	if !some {
-		return runs, nil
+		return readings, nil
 	}
 	whole, err := r.read(ctx, cut, rest)
 	for i := range whole {
-		runs[i] = append(runs[i], whole[i]...)
-		slices.SortFunc(runs[i], func(a, b rules.Run) int { return strings.Compare(a.Subject, b.Subject) })
+		readings[i] = append(readings[i], whole[i]...)
+		slices.SortFunc(readings[i], func(a, b reading) int { return strings.Compare(a.Subject, b.Subject) })
 	}
-	return runs, err
+	return readings, err
+}
+
+// readOne returns the claim of a subject's records by both readings; false: there is none
+// by all of them.
+func (r *Reader) readOne(ctx context.Context, w *wanted, subject string, records []rules.Record) (x reading, ok bool, err error) {
+	n := rules.Whole(w.Rule.Threshold)
+	if x.Run, ok = w.Rule.Run(subject, records, n); !ok {
+		return x, false, nil
+	}
+	if w.standing == nil {
+		x.unsure = w.Rule.Trust != rules.TrustLate && slices.ContainsFunc(records, func(rec rules.Record) bool { return rec.Backdated })
+		return x, true, nil
+	}
+	part, doubted, err := r.trusted(ctx, w.Contest, w.standing, subject, records)
+	if x.doubted = doubted; err != nil || !doubted {
+		return x, true, err
+	}
+	if run, ok := w.Rule.Run(subject, part, n); ok {
+		if w.Rule.Kind == rules.Achievement {
+			run = run.Alone()
+		}
+		x.trusted = &run
+	}
+	return x, true, nil
 }
 
 // Noted are claims of a contest that were decided with.
 type Noted struct {
 	rules.Contest
-	Runs []rules.Run
+	Claims []Known
 }
 
 // Note writes down claims that the cut has decided with, so that they need not be read
@@ -390,8 +433,8 @@ func (r *Reader) Note(ctx context.Context, cut *rules.Cut, noted []Noted) error 
 	var scopes, subjects []string
 	var opens, earliest, latest []int64
 	for _, n := range noted {
-		for i := range n.Runs {
-			run := &n.Runs[i]
+		for i := range n.Claims {
+			run := &n.Claims[i]
 			keys, scopes, opens = append(keys, claimKey(n.Rule)), append(scopes, string(n.Scope)), append(opens, int64(n.Window.Opens))
 			subjects, earliest, latest = append(subjects, run.Subject), append(earliest, int64(run.Earliest)), append(latest, int64(run.Latest))
 			cuts = append(cuts, cut.Number)
@@ -413,7 +456,8 @@ const firstKnown = 32
 // withKnown adds to what is found the known claims that the contest can be decided from:
 // those that begin first, until what begins later has no part in its places and
 // runners-up.
-func (r *Reader) withKnown(ctx context.Context, c rules.Contest, cut *rules.Cut, f *Found, changed []known, secret string) error {
+func (r *Reader) withKnown(ctx context.Context, a Ask, cut *rules.Cut, f *Found, fresh []reading, changed []known, secret string) error {
+	c := a.Contest
 	for limit := firstKnown + c.Rule.Places; ; limit *= 4 {
 		claims, err := r.claims(ctx, c, cut, subjectsOf(changed), limit+1)
 		if err != nil {
@@ -425,13 +469,18 @@ func (r *Reader) withKnown(ctx context.Context, c rules.Contest, cut *rules.Cut,
 		if err != nil {
 			return err
 		}
-		runs, err := r.read(ctx, cut, []wanted{w})
+		w.standing = a.Standing
+		readings, err := r.read(ctx, cut, []wanted{w})
 		if err != nil {
 			return err
 		}
-		f.Runs = slices.Concat(f.Fresh, runs[0])
+		f.Runs, f.Trusted = runs(slices.Concat(fresh, readings[0]))
 		f.Reach = nil
 		reach, enough := c.Reach(f.Runs, secret)
+		if f.Trusted != nil {
+			other, also := c.Reach(f.Trusted, secret)
+			reach, enough = max(reach, other), enough && also
+		}
 		if enough {
 			f.Reach = &reach
 		}

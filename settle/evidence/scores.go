@@ -14,9 +14,11 @@ import (
 // Scores returns, for each contest, the exact scores of every subject that can be on its
 // board. Tallies, which may only err upward, name the candidates: those that can have
 // more than the last line of the board, once that is known exactly. Where the least leads
-// a tally says nothing, and everybody is read.
-func (r *Reader) Scores(ctx context.Context, contests []rules.Contest, cut *rules.Cut) ([][]rules.Score, error) {
-	scores := make([][]rules.Score, len(contests))
+// a tally says nothing, and everybody is read. trusted are the same scores without what the
+// contest doubts; nil where it doubts nothing.
+func (r *Reader) Scores(ctx context.Context, contests []rules.Contest, standings []*rules.Standing, cut *rules.Cut) (scores, trusted [][]rules.Score, err error) {
+	scores, trusted = make([][]rules.Score, len(contests)), make([][]rules.Score, len(contests))
+	doubts := make([]bool, len(contests))
 	done := make([]map[string]bool, len(contests))
 	open := make([]int, len(contests))
 	for i := range contests {
@@ -29,7 +31,7 @@ func (r *Reader) Scores(ctx context.Context, contests []rules.Contest, cut *rule
 			top := contests[part[0]].Rule.Top
 			limit := round * (top + top/8 + 10) // more where copies make tallies too high
 			if err := r.candidates(ctx, contests, part, limit, ends); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			for _, i := range part {
 				ends[i].exhausted = len(ends[i].subjects) < limit
@@ -43,20 +45,37 @@ func (r *Reader) Scores(ctx context.Context, contests []rules.Contest, cut *rule
 				done[i][s] = true
 			}
 		}
-		err := r.gather(ctx, cut, wants, func(i int, subject string, records []rules.Record) {
-			if s, ok := contests[i].Rule.Score(subject, records); ok {
+		err := r.gather(ctx, cut, wants, func(i int, subject string, records []rules.Record) error {
+			s, ok := contests[i].Rule.Score(subject, records)
+			if ok {
 				scores[i] = append(scores[i], s)
 			}
+			part, doubted, err := r.trusted(ctx, contests[i], standings[i], subject, records)
+			if doubts[i] = doubts[i] || doubted; doubted {
+				s, ok = contests[i].Rule.Score(subject, part)
+			}
+			if ok {
+				trusted[i] = append(trusted[i], s)
+			}
+			return err
 		})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		open = slices.DeleteFunc(open, func(i int) bool {
 			rule := contests[i].Rule
-			return ends[i].exhausted || rule.Order != rules.OrderAsc && leastOnBoard(scores[i], rule.Top).Compare(ends[i].least) > 0
+			return ends[i].exhausted || rule.Order != rules.OrderAsc && leastOnBoard(trusted[i], rule.Top).Compare(ends[i].least) > 0
 		})
 	}
-	return scores, nil
+	for i := range trusted {
+		switch {
+		case !doubts[i]:
+			trusted[i] = nil
+		case trusted[i] == nil:
+			trusted[i] = []rules.Score{}
+		}
+	}
+	return scores, trusted, nil
 }
 
 // alike splits numbers of contests into those that one statement asks about: with boards
@@ -146,11 +165,14 @@ type Sale struct {
 	rules.Contest
 	Since uint64   // the first cut whose touches it has not been settled with, or Everybody
 	Line  []string // whose attempts wait
+
+	Standing *rules.Standing // what it doubts depends on that
 }
 
 // Attempts returns, for each sale, the purchase attempts of everybody who has asked, or
-// of those who asked since a cut, from it on, and of those in its line.
-func (r *Reader) Attempts(ctx context.Context, sales []Sale, cut *rules.Cut) ([][]rules.Record, error) {
+// of those who asked since a cut, from it on, and of those in its line. trusted are the
+// same without those that the sale doubts; nil where it doubts none.
+func (r *Reader) Attempts(ctx context.Context, sales []Sale, cut *rules.Cut) (attempts, trusted [][]rules.Record, err error) {
 	wants := make([]wanted, len(sales))
 	byKey := map[string][]int{}
 	since := cut.Number
@@ -166,7 +188,7 @@ func (r *Reader) Attempts(ctx context.Context, sales []Sale, cut *rules.Cut) ([]
 				return err
 			})
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			continue
 		}
@@ -185,16 +207,28 @@ func (r *Reader) Attempts(ctx context.Context, sales []Sale, cut *rules.Cut) ([]
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	for i := range wants {
 		slices.Sort(wants[i].subjects)
 		wants[i].subjects = slices.Compact(wants[i].subjects)
 	}
-	attempts := make([][]rules.Record, len(sales))
-	err := r.gather(ctx, cut, wants, func(i int, _ string, records []rules.Record) { attempts[i] = append(attempts[i], records...) })
-	return attempts, err
+	attempts, trusted = make([][]rules.Record, len(sales)), make([][]rules.Record, len(sales))
+	doubts := make([]bool, len(sales))
+	err = r.gather(ctx, cut, wants, func(i int, player string, records []rules.Record) error {
+		part, doubted, err := r.trusted(ctx, sales[i].Contest, sales[i].Standing, player, records)
+		attempts[i], trusted[i], doubts[i] = append(attempts[i], records...), append(trusted[i], part...), doubts[i] || doubted
+		return err
+	})
+	for i := range trusted {
+		if !doubts[i] {
+			trusted[i] = nil
+		} else if trusted[i] == nil {
+			trusted[i] = []rules.Record{}
+		}
+	}
+	return attempts, trusted, err
 }
 
 // Fresh returns, for each contest, the records of identities that are new in the cut and

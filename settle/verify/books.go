@@ -258,6 +258,7 @@ func complete(e *rules.Entry) bool {
 		{rules.KindCompensation, e.Compensation != nil},
 		{rules.KindCommitment, e.Commitment != nil},
 		{rules.KindConflict, e.Conflict != nil},
+		{rules.KindWaiting, e.Waiting != nil},
 		{rules.KindSettled, e.Settled != nil},
 	} {
 		if part.there {

@@ -19,11 +19,11 @@ type contest struct {
 
 // subject is who takes part in a contest.
 type subject struct {
-	name    string
-	rows    []int // that count
-	touched bool
-	run     *rules.Run
-	score   *rules.Score
+	name      string
+	rows      []int // that count
+	backdated []int // of these
+	touched   bool
+	measured  rules.Trusted // from all of them, whatever is doubted; a sale's attempts aside
 }
 
 func (r *replay) contest(of rules.Contest) *contest {
@@ -34,13 +34,16 @@ func (r *replay) contest(of rules.Contest) *contest {
 	return r.contests[id]
 }
 
-func (c *contest) add(name string, row int) {
+func (c *contest) add(name string, row int, backdated bool) {
 	s := c.subjects[name]
 	if s == nil {
 		s = &subject{name: name}
 		c.subjects[name], c.all = s, append(c.all, s)
 	}
 	s.rows = append(s.rows, row)
+	if backdated {
+		s.backdated = append(s.backdated, row)
+	}
 	if !s.touched {
 		s.touched, c.touched = true, append(c.touched, s)
 	}
@@ -59,27 +62,46 @@ func (c *contest) decided() {
 func (r *replay) evidence(c *contest, cut *rules.Cut) rules.Evidence {
 	ev := rules.Evidence{Secret: r.secret, Beyond: rules.Never}
 	for _, s := range c.touched {
-		r.measure(c, s)
+		if c.Rule.Kind != rules.Sale {
+			s.measured = measured(c.Rule, s.name, r.records(s))
+		}
 	}
 	asked := c.all
 	if c.Rule.Kind == rules.Achievement {
 		asked = c.touched
 	}
+	trusted := rules.Trusted{}
 	for _, s := range asked {
-		if s.run != nil {
-			ev.Runs = append(ev.Runs, *s.run)
-		}
-		if s.score != nil {
-			ev.Scores = append(ev.Scores, *s.score)
-		}
+		all := s.measured
 		if c.Rule.Kind == rules.Sale {
-			ev.Attempts = append(ev.Attempts, r.records(s)...)
+			all.Attempts = r.records(s)
 		}
+		part := all
+		if doubted := r.doubted(c, s); len(doubted) > 0 {
+			ev.Trusted = &trusted
+			part = measured(c.Rule, s.name, slices.DeleteFunc(r.records(s), func(rec rules.Record) bool { return doubted[rec.Identity()] }))
+		}
+		ev.Runs, ev.Scores, ev.Attempts = append(ev.Runs, all.Runs...), append(ev.Scores, all.Scores...), append(ev.Attempts, all.Attempts...)
+		trusted.Runs, trusted.Scores, trusted.Attempts = append(trusted.Runs, part.Runs...), append(trusted.Scores, part.Scores...), append(trusted.Attempts, part.Attempts...)
 	}
 	if c.Rule.Kind == rules.WorldFirst && len(ev.Runs) > 0 {
-		ev.Beyond = r.beyond(c, cut, ev.Runs)
+		ev.Beyond = r.beyond(c, cut, slices.Concat(ev.Runs, trusted.Runs))
 	}
 	return ev
+}
+
+// doubted returns the events of a subject that do not count for a correction.
+func (r *replay) doubted(c *contest, s *subject) map[rules.Identity]bool {
+	var doubted map[rules.Identity]bool
+	for _, row := range s.backdated {
+		if rec := &r.log[row]; c.Doubts(r.standing(c.ID()), s.name, rec, r.came[row]) {
+			if doubted == nil {
+				doubted = map[rules.Identity]bool{}
+			}
+			doubted[rec.Identity()] = true
+		}
+	}
+	return doubted
 }
 
 func (r *replay) records(s *subject) []rules.Record {
@@ -90,20 +112,21 @@ func (r *replay) records(s *subject) []rules.Record {
 	return records
 }
 
-// measure counts what a subject has, from all of it.
-func (r *replay) measure(c *contest, s *subject) {
-	s.run, s.score = nil, nil
-	switch c.Rule.Kind {
+// measured is what a rule makes of a subject's records: one claim, one score, or attempts.
+func measured(rule *rules.Rule, name string, records []rules.Record) (m rules.Trusted) {
+	switch rule.Kind {
 	case rules.Sale:
+		m.Attempts = records
 	case rules.Leaderboard:
-		if score, ok := c.Rule.Score(s.name, r.records(s)); ok {
-			s.score = &score
+		if score, ok := rule.Score(name, records); ok {
+			m.Scores = []rules.Score{score}
 		}
 	default:
-		if run, ok := c.Rule.Run(s.name, r.records(s), rules.Whole(c.Rule.Threshold)); ok {
-			s.run = &run
+		if run, ok := rule.Run(name, records, rules.Whole(rule.Threshold)); ok {
+			m.Runs = []rules.Run{run}
 		}
 	}
+	return m
 }
 
 // beyond returns the least earliest end of the rows that the cut reads and that lie

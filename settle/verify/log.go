@@ -16,7 +16,8 @@ import (
 // their place in the log.
 type history struct {
 	log  []rules.Record
-	cuts []intake // from cut 1
+	cuts []intake       // from cut 1
+	came map[int]uint64 // of a backdated row that counts: the cut that took it in
 }
 
 // intake is what a cut took in.
@@ -81,7 +82,7 @@ FROM event_log`
 // came first counts, and of its copies the one of the earliest cut whose time is known
 // best.
 func newHistory(log []rules.Record, cuts []rules.Cut, v *Verification) *history {
-	h := &history{log: log, cuts: make([]intake, len(cuts))}
+	h := &history{log: log, cuts: make([]intake, len(cuts)), came: map[int]uint64{}}
 	cutOf := make([]int, len(log))
 	var held []int
 	for _, i := range h.places(v) {
@@ -154,6 +155,9 @@ func (h *history) take(same, cutOf []int) {
 	}
 	born := &h.cuts[cutOf[same[0]]]
 	born.fresh = append(born.fresh, best)
+	if h.log[best].Backdated {
+		h.came[best] = uint64(cutOf[best] + 1)
+	}
 	if conflict < 0 {
 		return
 	}

@@ -207,7 +207,7 @@ func (r *replay) add(row int) []*contest {
 		rule := &r.set.Rules[i]
 		if of, ok := rule.ContestOf(rec); ok {
 			c := r.contest(of)
-			c.add(rule.SubjectOf(&rec.Event), row)
+			c.add(rule.SubjectOf(&rec.Event), row, rec.Backdated)
 			r.activate(c)
 			all = append(all, c)
 		}
