@@ -28,6 +28,8 @@ func check(e *rules.Entry) error {
 		has = e.Commitment != nil
 	case rules.KindConflict:
 		has = e.Conflict != nil
+	case rules.KindWaiting:
+		has = e.Waiting != nil
 	case rules.KindSettled:
 		has = e.Settled != nil
 	case rules.KindPrize: // is in the lines of its board
@@ -183,6 +185,8 @@ func (f *fold) take(e *rules.Entry) {
 		for i, digest := range e.Commitment.Digests {
 			r.Commitments = append(r.Commitments, Commitment{e.Rule, string(e.Scope), e.Window, i + 1, digest})
 		}
+	case rules.KindWaiting:
+		r.wait(e)
 	case rules.KindSettled:
 		r.Cut.Events += e.Settled.Events
 		r.Cut.Late += e.Settled.Late
@@ -191,6 +195,22 @@ func (f *fold) take(e *rules.Entry) {
 	case rules.KindConflict: // every report says all of them
 	case rules.KindPrize: // is in the lines of its board
 	}
+}
+
+// wait adds what waits in a contest, of an achievement for a subject, in the place of what
+// waited there before.
+func (r *Report) wait(e *rules.Entry) {
+	r.Waiting = slices.DeleteFunc(r.Waiting, func(w Waiting) bool {
+		return contestID(w.Rule, w.Scope, w.Window) == contestOf(e) && string(w.Subject) == e.Waiting.Subject
+	})
+	if len(e.Waiting.Changes) == 0 {
+		return
+	}
+	w := Waiting{Rule: e.Rule, Scope: string(e.Scope), Window: e.Window, Subject: Text(e.Waiting.Subject), Reason: e.Waiting.Reason, Outcome: e.ID}
+	for _, c := range e.Waiting.Changes {
+		w.Changes = append(w.Changes, Change{c.Place, orNone(c.Gains), orNone(c.Keeps), orNone(c.Loses), Text(c.Item)})
+	}
+	r.Waiting = append(r.Waiting, w)
 }
 
 func orNone[T any](list []T) []T {

@@ -94,6 +94,7 @@ func (m *markdown) report(r *Report) {
 	m.sales(r)
 	m.corrections(r)
 	m.compensations(r)
+	m.waiting(r)
 	m.commitments(r)
 	m.conflicts(r)
 	m.paragraph("Ruleset `%s`", digestText(r.Cut.Ruleset))
@@ -309,6 +310,68 @@ func (m *markdown) compensations(r *Report) {
 		m.line("- %s (%s, %s), because of %s", text, words(c.Kind), name(c.Rule), m.entry(r, c.Because))
 	}
 	m.WriteByte('\n')
+}
+
+func (m *markdown) waiting(r *Report) {
+	if len(r.Waiting) == 0 {
+		return
+	}
+	m.paragraph("## Waiting for a person")
+	m.paragraph("Nothing has moved for these: they rest on backdated events, whose own servers had declared that time complete before they came.")
+	for i, w := range r.Waiting {
+		if i == maxRows {
+			m.omitted(len(r.Waiting)-i, "that wait")
+			break
+		}
+		m.line("- %s · %s · %s: %s", name(w.Rule), name(scopeText(w.Scope)), windowText(w.Window), w.changes())
+	}
+	m.WriteByte('\n')
+}
+
+// changes says in words what would become of the places.
+func (w *Waiting) changes() string {
+	var places []string
+	for i, c := range w.Changes {
+		if i == maxRows {
+			places = append(places, "and more, all in the JSON report")
+			break
+		}
+		var said []string
+		for _, of := range []struct {
+			what string
+			who  []string
+		}{{"would gain", c.Gains}, {"would keep", c.Keeps}, {"would lose", c.Loses}} {
+			if len(of.who) > 0 {
+				said = append(said, namesText(of.who)+" "+of.what)
+			}
+		}
+		text := strings.Join(said, ", ") + " " + placeOrUnit(c.Place)
+		if c.Item != "" {
+			text += " with " + name(string(c.Item))
+		}
+		places = append(places, text)
+	}
+	return strings.Join(places, "; ")
+}
+
+func placeOrUnit(place int) string {
+	if place == 0 {
+		return "it"
+	}
+	return "place " + strconv.Itoa(place)
+}
+
+// namesText lists names, the first few of many.
+func namesText(names []string) string {
+	var all []string
+	for i, n := range names {
+		if i == maxRows {
+			all = append(all, fmt.Sprintf("%d more", len(names)-i))
+			break
+		}
+		all = append(all, "**"+name(n)+"**")
+	}
+	return strings.Join(all, ", ")
 }
 
 func (m *markdown) commitments(r *Report) {

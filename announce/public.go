@@ -9,8 +9,9 @@ import (
 
 // Public returns the report as anybody may see it. Awards and boards are public. Of a sale,
 // buyers are shown as its rule says, usually by their initials, and who was told no is not
-// shown at all; nor is what would let a reader try names until one fits: the digests of entries that hold one, and
-// the identities of their events. The counts stay. What belongs to a rule that cannot be
+// shown at all; nor is what would let a reader try names until one fits: the digests of
+// entries that hold one, and the identities of their events. The counts stay. What waits for
+// a person is not shown. What belongs to a rule that cannot be
 // read any more is taken for a sale's.
 //
 // The report is left unmodified.
@@ -35,6 +36,7 @@ func Public(r *Report) Report {
 		}
 		public.Corrections = append(public.Corrections, c)
 	}
+	public.Waiting = []Waiting{} // whoever it names may never gain or lose a thing
 	public.Compensations = []Compensation{}
 	for _, c := range r.Compensations {
 		if private(c.Rule) {

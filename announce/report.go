@@ -20,6 +20,7 @@ type Report struct {
 	Cost          *Cost          `json:"cost,omitempty"` // of the run that made it; in the report of a run alone
 	Corrections   []Correction   `json:"corrections"`    // as in the ledger
 	Commitments   []Commitment   `json:"commitments"`    // as in the ledger
+	Waiting       []Waiting      `json:"waiting"`        // what waits for a person as of the last cut covered, as in the ledger
 
 	cutOf map[string]uint64      // of the entries that the report names, by ID; of others it is unknown
 	rules map[string]*rules.Rule // by ID; rules whose file cannot be read any more are missing
@@ -205,6 +206,27 @@ type Correction struct {
 	Outcome  string       `json:"outcome"`
 }
 
+// Waiting is what backdated events would change in a contest, had a person said that they
+// count. Nothing has moved for it, and it is not for the public.
+type Waiting struct {
+	Rule    string       `json:"rule"`
+	Scope   string       `json:"scope"`
+	Window  rules.Window `json:"window"`
+	Subject Text         `json:"subject"` // of an achievement; otherwise the whole contest waits
+	Changes []Change     `json:"changes"` // by place
+	Reason  string       `json:"reason"`
+	Outcome string       `json:"outcome"`
+}
+
+// Change is what would become of a place.
+type Change struct {
+	Place int      `json:"place"` // 0: of an achievement or a sale
+	Gains []string `json:"gains"` // who would have it
+	Keeps []string `json:"keeps"` // who has it either way, with another prize, score or attempt
+	Loses []string `json:"loses"` // who has it and would not
+	Item  Text     `json:"item"`  // of an achievement: the prize that would take the other's place
+}
+
 // Conflict is an identity under which two different events were sent.
 type Conflict struct {
 	Server string `json:"server"`
@@ -275,6 +297,6 @@ func (t Text) MarshalJSON() ([]byte, error) {
 func Empty() Report {
 	return Report{
 		Awards: []Award{}, Leaderboards: []Leaderboard{}, Sales: []Sale{}, Compensations: []Compensation{},
-		Conflicts: []Conflict{}, Corrections: []Correction{}, Commitments: []Commitment{},
+		Conflicts: []Conflict{}, Corrections: []Correction{}, Commitments: []Commitment{}, Waiting: []Waiting{},
 	}
 }

@@ -157,7 +157,7 @@ func (m *Metrics) Settlement(s *Settlement) {
 	s.observe = m.settle.Observe
 	for _, kind := range []rules.EntryKind{
 		rules.KindAward, rules.KindBoard, rules.KindPrize, rules.KindAllocation, rules.KindCorrection,
-		rules.KindCompensation, rules.KindCommitment, rules.KindConflict, rules.KindSettled,
+		rules.KindCompensation, rules.KindCommitment, rules.KindConflict, rules.KindWaiting, rules.KindSettled,
 	} {
 		m.entries.WithLabelValues(string(kind))
 	}
