@@ -45,7 +45,7 @@ func (a *app) runVerify(ctx context.Context, from uint64, asJSON bool) error {
 		if err != nil {
 			return err
 		}
-		if from > uint64(v.Cuts) && v.Cuts > 0 && len(v.Mismatches) == 0 { //nolint:gosec // a count
+		if from > uint64(v.Cuts) && v.Cuts > 0 && len(v.Mismatches) == 0 {
 			return usagef("verify --from %d: the settled cuts are 1 to %d", from, v.Cuts)
 		}
 		if v.Cuts == 0 && !asJSON {
