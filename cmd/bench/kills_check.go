@@ -19,11 +19,12 @@ import (
 
 // check looks at what is left after all the kills, with nothing running any more.
 func (k *kills) check(ctx context.Context) error {
-	if err := k.checkLog(ctx); err != nil {
-		return err
-	}
 	through := time.Now().UTC().Truncate(time.Second).Format(time.RFC3339)
 	if _, err := k.photofinish(ctx, "settle", "--rules", k.rules(), "--through", through); err != nil {
+		return err
+	}
+	// After the settlement, which first sends what the last serve had no time for.
+	if err := k.checkLog(ctx); err != nil {
 		return err
 	}
 	if _, err := k.photofinish(ctx, "verify"); err != nil {
