@@ -32,7 +32,7 @@ type cache struct {
 	err     error     // of the last reading, while it was never read
 	bytes   int
 	answers map[string]*answer
-	all     *announce.Report // what stands, in its public form; nil: not read yet
+	all     map[bool]*announce.Report // what stands, whole or in its public form; without those that were not asked for
 }
 
 func newCache(source Source, log *slog.Logger, now func() time.Time) *cache {
@@ -87,7 +87,7 @@ func (c *cache) refresh(ctx context.Context) (uint64, error) {
 		return c.last, nil
 	}
 	if last != c.last || !c.known {
-		c.last, c.known, c.err, c.bytes, c.answers, c.all = last, true, nil, 0, map[string]*answer{}, nil
+		c.last, c.known, c.err, c.bytes, c.answers, c.all = last, true, nil, 0, map[string]*answer{}, map[bool]*announce.Report{}
 	}
 	return last, nil
 }
@@ -113,13 +113,14 @@ func (c *cache) keep(last uint64, key string, a *answer) {
 	c.answers[key] = a
 }
 
-// standing returns everything that stands, in its public form; nil if nothing is settled.
-func (c *cache) standing(ctx context.Context, last uint64) (*announce.Report, error) {
+// standing returns everything that stands, in the form that the client may see; nil if
+// nothing is settled.
+func (c *cache) standing(ctx context.Context, r *request, last uint64) (*announce.Report, error) {
 	if last == 0 {
 		return nil, nil //nolint:nilnil // as said
 	}
 	c.mu.Lock()
-	all := c.all
+	all := c.all[r.whole]
 	c.mu.Unlock()
 	if all != nil {
 		return all, nil
@@ -128,11 +129,11 @@ func (c *cache) standing(ctx context.Context, last uint64) (*announce.Report, er
 	if err != nil {
 		return nil, err
 	}
-	public := announce.Public(&reports[0])
+	form := r.form(&reports[0])
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if last == c.last {
-		c.all = &public
+		c.all[r.whole] = &form
 	}
-	return &public, nil
+	return &form, nil
 }

@@ -10,7 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -43,16 +43,26 @@ func (t tables) Load(ctx context.Context, sel announce.Selection) ([]announce.Re
 	return announce.Load(ctx, t.conn, sel)
 }
 
+// Access reports whether the bearer of a key may read everything, not the public form alone.
+// It fails with ErrUnknownKey, or where nobody can say at the moment. It is safe for
+// concurrent use.
+type Access func(ctx context.Context, key string) (whole bool, err error)
+
+// ErrUnknownKey says that there is no such key, or that it is revoked.
+var ErrUnknownKey = errors.New("the key is not known or was revoked; without one, the public form is given")
+
 // Handler answers requests. Its methods may be called by several goroutines at once.
 type Handler struct {
-	log   *slog.Logger
-	cache *cache
+	log    *slog.Logger
+	cache  *cache
+	access Access
 }
 
-// New returns a handler that reads from a source and the time from now. It does nothing
-// else; Mount makes it reachable.
-func New(source Source, log *slog.Logger, now func() time.Time) *Handler {
-	return &Handler{log: log, cache: newCache(source, log, now)}
+// New returns a handler that reads from a source, and the time from now. Who has a key gets
+// what access says; everybody else the public form. It does nothing else; Mount makes it
+// reachable.
+func New(source Source, access Access, log *slog.Logger, now func() time.Time) *Handler {
+	return &Handler{log: log, cache: newCache(source, log, now), access: access}
 }
 
 // answer is a whole answer but for its headers' names.
@@ -88,6 +98,15 @@ type request struct {
 	path  func(name string) string
 	query url.Values
 	page  bool // the client wants a page, not JSON
+	whole bool // the client may read everything
+}
+
+// form returns the report as the client may see it.
+func (r *request) form(report *announce.Report) announce.Report {
+	if r.whole {
+		return *report
+	}
+	return announce.Public(report)
 }
 
 // refusal is why a request has no answer.
@@ -135,9 +154,26 @@ func (h *Handler) handle(mux *http.ServeMux, path string, make maker, parameters
 		ctx, cancel := context.WithTimeout(req.Context(), answerLimit)
 		defer cancel()
 		r := &request{path: req.PathValue, query: query, page: path[:2] != "/v" && !acceptsJSON(req.Header.Values("Accept"))}
-		a, err := h.cache.get(ctx, strconv.FormatBool(r.page)+req.URL.Path+"?"+query.Encode(), r, make)
-		h.write(w, req, a, err)
+		if key, given := bearer(req.Header); given {
+			if r.whole, err = h.access(ctx, key); err != nil {
+				h.write(w, req, r, nil, err)
+				return
+			}
+		}
+		a, err := h.cache.get(ctx, fmt.Sprintf("%t %t %s?%s", r.whole, r.page, req.URL.Path, query.Encode()), r, make)
+		h.write(w, req, r, a, err)
 	})
+}
+
+// bearer returns the key of a request. What a proxy in front asks for by another scheme is
+// none.
+func bearer(header http.Header) (key string, given bool) {
+	for _, value := range header.Values("Authorization") {
+		if scheme, text, _ := strings.Cut(value, " "); strings.EqualFold(scheme, "Bearer") {
+			return strings.TrimSpace(text), true
+		}
+	}
+	return "", false
 }
 
 func known(query url.Values, parameters []string) error {
@@ -156,7 +192,7 @@ func known(query url.Values, parameters []string) error {
 	return nil
 }
 
-func (h *Handler) write(w http.ResponseWriter, req *http.Request, a *answer, err error) {
+func (h *Handler) write(w http.ResponseWriter, req *http.Request, r *request, a *answer, err error) {
 	var refused *refusal
 	var notSettled *announce.NotSettledError
 	switch {
@@ -165,6 +201,10 @@ func (h *Handler) write(w http.ResponseWriter, req *http.Request, a *answer, err
 		return
 	case errors.As(err, &notSettled), errors.Is(err, announce.ErrNothingSettled):
 		Problem(w, http.StatusNotFound, err.Error())
+		return
+	case errors.Is(err, ErrUnknownKey):
+		w.Header().Set("WWW-Authenticate", `Bearer realm="photofinish"`)
+		Problem(w, http.StatusUnauthorized, err.Error())
 		return
 	case err != nil:
 		if req.Context().Err() == nil {
@@ -181,7 +221,10 @@ func (h *Handler) write(w http.ResponseWriter, req *http.Request, a *answer, err
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("ETag", a.tag)
 	header.Set("Cache-Control", "no-cache") // keep it, and ask whether it is still so
-	header.Set("Vary", "Accept")
+	if r.whole {
+		header.Set("Cache-Control", "private, no-cache")
+	}
+	header.Set("Vary", "Accept, Authorization")
 	http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(a.body))
 }
 

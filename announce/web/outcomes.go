@@ -54,7 +54,7 @@ func (h *Handler) awards(ctx context.Context, r *request, last uint64) (*answer,
 	if state != "" && state != rules.Held && state != rules.Provisional && state != rules.Final {
 		return nil, refuse(http.StatusBadRequest, "state is %.40q: held, provisional or final", state)
 	}
-	all, err := h.cache.standing(ctx, last)
+	all, err := h.cache.standing(ctx, r, last)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (h *Handler) boards(ctx context.Context, r *request, last uint64) (*answer,
 			return nil, refuse(http.StatusBadRequest, "window: %v; give an instant within the window", err)
 		}
 	}
-	all, err := h.cache.standing(ctx, last)
+	all, err := h.cache.standing(ctx, r, last)
 	if err != nil {
 		return nil, err
 	}

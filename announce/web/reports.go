@@ -11,7 +11,7 @@ import (
 
 // standing answers with everything that stands.
 func (h *Handler) standing(ctx context.Context, r *request, last uint64) (*answer, error) {
-	all, err := h.cache.standing(ctx, last)
+	all, err := h.cache.standing(ctx, r, last)
 	switch {
 	case err != nil:
 		return nil, err
@@ -41,8 +41,8 @@ func (h *Handler) report(ctx context.Context, r *request, _ uint64) (*answer, er
 	if err != nil {
 		return nil, err
 	}
-	public := announce.Public(&reports[0])
-	return show(&public, r.page)
+	form := r.form(&reports[0])
+	return show(&form, r.page)
 }
 
 func show(report *announce.Report, page bool) (*answer, error) {
@@ -82,7 +82,7 @@ func (h *Handler) reports(ctx context.Context, r *request, last uint64) (*answer
 		return nil, err
 	}
 	for i := range reports {
-		list.Reports = append(list.Reports, announce.Public(&reports[len(reports)-1-i]))
+		list.Reports = append(list.Reports, r.form(&reports[len(reports)-1-i]))
 	}
 	if from > 1 {
 		if list.Next, err = r.next(from - 1); err != nil {

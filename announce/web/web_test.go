@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,8 +100,23 @@ type site struct {
 
 func open(b *books) *site {
 	s := &site{ServeMux: http.NewServeMux(), books: b, now: time.Unix(1e9, 0)}
-	web.New(b, slog.New(slog.DiscardHandler), func() time.Time { return s.now }).Mount(s.ServeMux)
+	web.New(b, access, slog.New(slog.DiscardHandler), func() time.Time { return s.now }).Mount(s.ServeMux)
 	return s
+}
+
+var errAway = errors.New("nobody can say")
+
+// access knows the keys of an operator and of a server.
+func access(_ context.Context, key string) (whole bool, err error) {
+	switch key {
+	case "pf_operator":
+		return true, nil
+	case "pf_server":
+		return false, nil
+	case "pf_early":
+		return false, errAway
+	}
+	return false, web.ErrUnknownKey
 }
 
 func (s *site) get(path string, headers ...string) *httptest.ResponseRecorder {
@@ -121,7 +137,7 @@ func TestPublicForm(t *testing.T) {
 		for _, accept := range []string{"text/html,*/*", "application/json"} {
 			w := s.get(path, "Accept", accept)
 			header := w.Header()
-			if w.Code != 200 || header.Get("ETag") == "" || header.Get("X-Content-Type-Options") != "nosniff" || header.Get("Vary") != "Accept" {
+			if w.Code != 200 || header.Get("ETag") == "" || header.Get("X-Content-Type-Options") != "nosniff" || header.Get("Vary") != "Accept, Authorization" {
 				t.Fatalf("%s as %s: %d %v", path, accept, w.Code, header)
 			}
 			policy := header.Get("Content-Security-Policy")
@@ -140,6 +156,44 @@ func TestPublicForm(t *testing.T) {
 	}
 	if w := s.get("/v1/awards"); !strings.Contains(w.Body.String(), `"p1"`) {
 		t.Errorf("awards: %s", w.Body)
+	}
+}
+
+// An operator's key sees everything, whoever asked before; any other key what nobody's does;
+// and a key that is not known is told so, instead of being given less than it asks for.
+func TestOperatorsKey(t *testing.T) {
+	for _, order := range [][]string{{"", "pf_operator"}, {"pf_operator", ""}, {"pf_server", "pf_operator"}, {"pf_operator", "pf_server"}} {
+		s := open(&books{last: 3})
+		for _, path := range []string{"/", "/reports/2", "/v1/reports", "/v1/reports/2"} {
+			for _, key := range slices.Concat(order, order) {
+				var headers []string
+				if key != "" {
+					headers = []string{"Authorization", "bearer " + key}
+				}
+				w := s.get(path, headers...)
+				whole := key == "pf_operator"
+				private := strings.Contains(w.Header().Get("Cache-Control"), "private")
+				if w.Code != 200 || private != whole {
+					t.Fatalf("%s with %q: %d %v", path, key, w.Code, w.Header())
+				}
+				for _, name := range []string{"Buyer Kim", "Denied Quorra"} {
+					if strings.Contains(w.Body.String(), name) != whole {
+						t.Errorf("%s with %q after %q, and %s:\n%s", path, key, order[0], name, w.Body)
+					}
+				}
+			}
+		}
+	}
+	s := open(&books{last: 3})
+	w := s.get("/v1/reports", "Authorization", "Bearer pf_wrong")
+	if w.Code != 401 || w.Header().Get("WWW-Authenticate") == "" || !strings.Contains(w.Body.String(), "not known") {
+		t.Errorf("a wrong key: %d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if w := s.get("/v1/reports", "Authorization", "Bearer pf_early"); w.Code != 503 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("while nobody can say: %d %v", w.Code, w.Header())
+	}
+	if w := s.get("/", "Authorization", "Basic dXNlcjpwYXNz"); w.Code != 200 {
+		t.Errorf("what a proxy asks for: %d", w.Code)
 	}
 }
 

@@ -73,8 +73,14 @@ func (a *app) run(ctx context.Context, does roles) (err error) {
 	// In the order in which they need each other; they are stopped in the reverse.
 	p.addStore()
 	p.group.Add("operators", serve.HTTP(operators, serve.Operators(p.health, p.metrics), serve.OperatorsLimits, a.log))
+	var known *keys.Store
+	if does.ingest || does.announce {
+		if known, err = p.addKeys(ctx); err != nil {
+			return err
+		}
+	}
 	if does.ingest {
-		closeNode, err := p.addIngest(ctx)
+		closeNode, err := p.addIngest(ctx, known)
 		if err != nil {
 			return err
 		}
@@ -84,7 +90,7 @@ func (a *app) run(ctx context.Context, does roles) (err error) {
 		p.addSettlement(plan)
 	}
 	if does.announce {
-		web.New(web.Tables(p.later.Conn()), a.log, time.Now).Mount(p.public)
+		web.New(web.Tables(p.later.Conn()), access(known), a.log, time.Now).Mount(p.public)
 	}
 	p.health.Add("configuration", p.configuration)
 	if public != nil {
@@ -193,7 +199,7 @@ func forwardAll(ctx context.Context, node *ingest.Node) error {
 
 // addIngest opens the node, which needs no ClickHouse, and adds it with its keys. The
 // function that it returns closes the node.
-func (p *process) addIngest(ctx context.Context) (closeNode func() error, err error) {
+func (p *process) addIngest(ctx context.Context, known *keys.Store) (closeNode func() error, err error) {
 	o := &p.options
 	cfg, err := o.ingestConfig(p.spoolDir())
 	if err != nil {
@@ -203,13 +209,6 @@ func (p *process) addIngest(ctx context.Context) (closeNode func() error, err er
 	node, err := ingest.New(conn, p.log, cfg, time.Now)
 	if err != nil {
 		return nil, usageError{err}
-	}
-	if err := os.MkdirAll(p.data, 0o750); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w", err)
-	}
-	known := keys.NewStore(conn, p.log, filepath.Join(p.data, "keys-"+o.node+".json"))
-	if err := known.Load(); err != nil {
-		p.log.WarnContext(ctx, "keys not loaded", "err", err)
 	}
 	taken := &acceptor{node: node, now: time.Now}
 	handler, err := httpapi.New(taken, known, p.log, httpapi.Config{
@@ -247,12 +246,6 @@ func (p *process) addIngest(ctx context.Context) (closeNode func() error, err er
 			return serve.OK, "last at " + s.At.UTC().Format(time.RFC3339)
 		}
 	})
-	p.health.Add("keys", func() (serve.Status, string) {
-		if _, err := known.Find(ctx, ""); errors.Is(err, keys.ErrNotLoaded) {
-			return serve.Waiting, err.Error()
-		}
-		return serve.OK, ""
-	})
 	p.health.Add("gaps", func() (serve.Status, string) { return serve.OK, gapsText(handler.Gaps()) })
 	p.group.Add("node", func(ctx context.Context) error {
 		p.awaitStore(ctx)
@@ -265,11 +258,41 @@ func (p *process) addIngest(ctx context.Context) (closeNode func() error, err er
 		}
 		return err
 	})
+	return node.Close, nil
+}
+
+// addKeys adds the keys that may push and read.
+func (p *process) addKeys(ctx context.Context) (*keys.Store, error) {
+	if err := os.MkdirAll(p.data, 0o750); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	known := keys.NewStore(p.later.Conn(), p.log, filepath.Join(p.data, "keys-"+p.options.node+".json"))
+	if err := known.Load(); err != nil {
+		p.log.WarnContext(ctx, "keys not loaded", "err", err)
+	}
+	p.health.Add("keys", func() (serve.Status, string) {
+		if _, err := known.Find(ctx, ""); errors.Is(err, keys.ErrNotLoaded) {
+			return serve.Waiting, err.Error()
+		}
+		return serve.OK, ""
+	})
 	p.group.Add("keys", func(ctx context.Context) error {
 		p.awaitStore(ctx)
 		return known.Run(ctx)
 	})
-	return node.Close, nil
+	return known, nil
+}
+
+// access says what the bearer of a key may read: an operator everything, as on the command
+// line, and who has another key what everybody may.
+func access(known *keys.Store) web.Access {
+	return func(ctx context.Context, text string) (whole bool, err error) {
+		k, err := known.Find(ctx, text)
+		if errors.Is(err, keys.ErrUnknown) {
+			return false, web.ErrUnknownKey
+		}
+		return k.Role == keys.RoleOperator, err
+	}
 }
 
 // addSettlement adds the scheduled settlement.
