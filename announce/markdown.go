@@ -395,7 +395,7 @@ func (m *markdown) conflicts(r *Report) {
 		return
 	}
 	m.paragraph("## Conflicts")
-	m.paragraph("Two different events were sent under one identity. The first counts until a person voids one.")
+	m.paragraph("Two different events were sent under one identity. The first counts.")
 	for i, c := range r.Conflicts {
 		if i == maxRows {
 			m.omitted(len(r.Conflicts)-i, "conflicts")

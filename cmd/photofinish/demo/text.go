@@ -83,7 +83,7 @@ func (w *World) WriteHour(out io.Writer, h *Hour) error {
 		p.say("sealed", "%s: the lots' seed; its SHA-256 is %s…", w.title(c.Rule), c.Digest[:16])
 	}
 	for _, c := range r.Conflicts {
-		p.say("CONFLICT", "%s sent two different events as %q: the first counts until a person voids one", c.Server, c.ID)
+		p.say("CONFLICT", "%s sent two different events as %q: the first counts", c.Server, c.ID)
 	}
 	p.WriteString("\n")
 	_, err := io.WriteString(out, p.String())
