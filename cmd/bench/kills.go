@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -227,7 +228,7 @@ func (k *kills) run(ctx context.Context, cycles int) error {
 			return err
 		}
 	}
-	if err := k.end(); err != nil {
+	if err := k.end(ctx); err != nil {
 		return err
 	}
 	return k.check(ctx)
@@ -279,8 +280,12 @@ func (k *kills) cycle(ctx context.Context, failed <-chan error) error {
 	return k.start(ctx)
 }
 
-// end asks serve to end and waits for it.
-func (k *kills) end() error {
+// end asks serve to end and waits for it. One that was started a moment ago does not hear
+// SIGTERM before it listens.
+func (k *kills) end(ctx context.Context) error {
+	if err := k.listens(ctx); err != nil {
+		return err
+	}
 	if err := k.serve.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
@@ -292,6 +297,26 @@ func (k *kills) end() error {
 		return nil
 	case <-time.After(2 * time.Minute):
 		return errors.New("serve did not end within two minutes of SIGTERM")
+	}
+}
+
+// listens waits until serve takes connections.
+func (k *kills) listens(ctx context.Context) error {
+	deadline := time.After(time.Minute)
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", k.listen)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case err := <-k.ended:
+			return fmt.Errorf("serve ended by itself: %w; its words are in %s", err, k.log.Name())
+		case <-deadline:
+			return fmt.Errorf("serve does not listen a minute after its start: %w; its words are in %s", err, k.log.Name())
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 }
 
