@@ -74,9 +74,15 @@ type Award struct {
 	// Refines is the ID of the entry that says the same of place and subject, and whose
 	// instant is now known otherwise. Nothing is compensated for it.
 	Refines   string  `json:"refines,omitempty"`
-	RunnersUp []Claim `json:"runners_up"`     // those who came next, when this was decided
-	Seed      string  `json:"seed,omitempty"` // of a draw: the committed seed of the place, hex
+	Trust     string  `json:"trust,omitempty"` // what it rests on beside the trusted evidence
+	RunnersUp []Claim `json:"runners_up"`      // those who came next, when this was decided
+	Seed      string  `json:"seed,omitempty"`  // of a draw: the committed seed of the place, hex
 }
+
+// TrustBackdated says that an award rests on backdated events of its subject, which were
+// doubted but gave what nobody had. An award or a board with TrustLate rests on everything
+// that had come, since its rule took that so.
+const TrustBackdated = "backdated"
 
 // Board is a leaderboard at the end of its window.
 type Board struct {
@@ -85,6 +91,7 @@ type Board struct {
 	Lacking  []Lag   `json:"lacking,omitempty"` // who was no longer waited for when it closed
 	Corrects string  `json:"corrects,omitempty"`
 	Refines  string  `json:"refines,omitempty"` // as of an award: places, subjects and scores are the same
+	Trust    string  `json:"trust,omitempty"`   // as of an award
 }
 
 // Grant is an item that a place on a board gives.
@@ -173,9 +180,6 @@ type Again string
 const (
 	AgainDraw Again = "draw" // a draw waits for nothing but an earlier cut to stand behind its commitment
 	AgainRest Again = "rest" // there was more than one cut may append
-	// AgainTrust is that of what the evidence says nothing waits for a person any more, now
-	// that what the trusted part of it says stands.
-	AgainTrust Again = "trust"
 )
 
 // Tally is a count of something by name.

@@ -32,6 +32,8 @@ type Evidence struct {
 	// Trusted is the evidence without what the contest doubts, and says of everything else
 	// the same; nil where it doubts nothing. Beyond is about both.
 	Trusted *Trusted
+
+	part bool // it is only a part of the evidence
 }
 
 // Decision is what a cut adds to the ledger about a contest.
@@ -65,21 +67,15 @@ func (c Contest) Settle(ev Evidence, st *Standing, m Moment, room int) Decision 
 	if !c.formed() || !c.Open(st, m) {
 		return Decision{}
 	}
-	if c.Rule.Kind == Achievement {
-		return c.settleAchievement(ev, st, m, room)
-	}
-	return c.trusting(ev, st, m)
-}
-
-// decide decides from the evidence as it is, whatever is doubted of it.
-func (c Contest) decide(ev Evidence, st *Standing, m Moment) Decision {
 	switch c.Rule.Kind {
 	case WorldFirst:
-		return c.settleFirst(ev, st, m)
+		return c.firstTrusting(ev, st, m)
+	case Achievement:
+		return c.settleAchievement(ev, st, m, room)
 	case Leaderboard:
-		return c.settleBoard(ev, st, m)
+		return c.boardTrusting(ev, st, m)
 	case Sale:
-		return c.settleSale(ev, st, m)
+		return c.saleTrusting(ev, st, m)
 	}
 	panic("rules: unknown kind " + string(c.Rule.Kind))
 }
@@ -230,7 +226,7 @@ func (c Contest) award(p Placement, next []Claim) Entry {
 	}
 	e.Award = &Award{
 		Place: p.Place, Claim: p.Run.Claim, Tied: p.Tied, State: Provisional,
-		FinalAt: p.Run.Latest.Add(c.Rule.Correct), RunnersUp: next,
+		FinalAt: p.Run.Latest.Add(c.Rule.Correct), RunnersUp: next, Trust: c.Rule.trustOf(),
 	}
 	return e
 }
@@ -240,7 +236,7 @@ func (c Contest) award(p Placement, next []Claim) Entry {
 // that a correction is for the newcomer.
 func (c Contest) give(e *Entry, st *Standing, wrong []Entry) []Entry {
 	subject, prize := e.Award.Claim.Subject, e.Award.Claim.Prize
-	e.Award.Corrects = corrects(wrong, e.Award.Place, subject)
+	e.Award.Corrects = corrects(wrong, st, e.Award.Place, subject)
 	if prize == "" || st.held[holding{subject, prize}] {
 		return nil
 	}
@@ -251,9 +247,10 @@ func (c Contest) give(e *Entry, st *Standing, wrong []Entry) []Entry {
 	return []Entry{c.compensation(Compensation{Kind: c.Rule.OnCorrection, Subject: subject, Because: e.Award.Corrects, Item: prize})}
 }
 
-// corrects returns the ID of the standing entry that an award puts right: the
-// subject's own, else one of those that held the place.
-func corrects(wrong []Entry, place int, subject string) string {
+// corrects returns the ID of the entry that an award puts right: the subject's own wrong
+// one, else one of those that held the place, else what the held awards of the place have
+// put right, since one that is given later than it was held corrects the same.
+func corrects(wrong []Entry, st *Standing, place int, subject string) string {
 	for _, w := range wrong {
 		if w.Award.Claim.Subject == subject {
 			return w.ID
@@ -262,6 +259,14 @@ func corrects(wrong []Entry, place int, subject string) string {
 	for _, w := range wrong {
 		if w.Award.Place == place {
 			return w.ID
+		}
+	}
+	if own := st.award(place, subject); own != nil {
+		return own.Award.Corrects
+	}
+	for _, e := range st.Awards() {
+		if e.Award.Place == place && e.Award.State == Held && e.Award.Corrects != "" {
+			return e.Award.Corrects
 		}
 	}
 	return ""
@@ -290,6 +295,7 @@ type change struct {
 	now   []Placement // who has which place now
 	right []Placement // who would have it if nothing stood in the way
 	was   []Entry     // the awards that were given
+	part  bool        // by a part of the evidence: who was tied with somebody may be so with one who is doubted
 }
 
 // corrections ends the wrong awards, and takes back what a transfer takes.
@@ -301,15 +307,21 @@ func (c Contest) corrections(wrong []Entry, ch change, st *Standing) []Entry {
 	if c.Rule.OnCorrection != Transfer {
 		return entries
 	}
-	for _, w := range wrong {
-		loser := w.Award.Claim
-		keeps := func(p Placement) bool { return p.Run.Subject == loser.Subject && p.Run.Prize == loser.Prize }
-		if slices.ContainsFunc(ch.now, keeps) || !st.held[holding{loser.Subject, loser.Prize}] {
-			continue
-		}
-		entries = append(entries, c.take(st, loser.Subject, loser.Prize, w.ID))
+	for i := range wrong {
+		entries = append(entries, c.takeBack(&wrong[i], ch, st)...)
 	}
 	return entries
+}
+
+// takeBack takes the prize of an award that ends from its subject, unless another place
+// gives it the same or it has it no more.
+func (c Contest) takeBack(w *Entry, ch change, st *Standing) []Entry {
+	loser := w.Award.Claim
+	keeps := func(p Placement) bool { return p.Run.Subject == loser.Subject && p.Run.Prize == loser.Prize }
+	if slices.ContainsFunc(ch.now, keeps) || !st.held[holding{loser.Subject, loser.Prize}] {
+		return nil
+	}
+	return []Entry{c.take(st, loser.Subject, loser.Prize, w.ID)}
 }
 
 // correction says that an award was wrong, and what that means for everybody at its

@@ -14,7 +14,7 @@ func (c Contest) settleBoard(ev Evidence, st *Standing, m Moment) Decision {
 	}
 	lines := c.Rule.Rank(ev.Scores)
 	e := c.entry(KindBoard)
-	e.Board = &Board{Lines: lines, FinalAt: c.Window.Closes.Add(c.Rule.Correct)}
+	e.Board = &Board{Lines: lines, FinalAt: c.Window.Closes.Add(c.Rule.Correct), Trust: c.Rule.trustOf()}
 	if st.board == nil {
 		regions := boardRegions(lines, ev.Scores)
 		closed := m.Cut.Unseen(c.Scope, regions) >= c.Window.Closes

@@ -32,7 +32,7 @@ func (c Contest) settleFirst(ev Evidence, st *Standing, m Moment) Decision {
 	if after < 0 {
 		after = len(order)
 	}
-	ch := change{now: order[:after], right: order[:after]}
+	ch := change{now: order[:after], right: order[:after], part: ev.part}
 	var fixed []Entry
 	for _, e := range st.Awards() {
 		if e.Award.State == Held {
@@ -260,7 +260,7 @@ func (c Contest) wrong(ch change, fixed []Entry, st *Standing) []Entry {
 			continue
 		}
 		right := slices.ContainsFunc(ch.now, func(p Placement) bool {
-			return p.Place == a.Place && p.Run.Subject == a.Claim.Subject && p.Tied == a.Tied && p.Run.Prize == a.Claim.Prize
+			return p.Place == a.Place && p.Run.Subject == a.Claim.Subject && (p.Tied == a.Tied || a.Tied && ch.part) && p.Run.Prize == a.Claim.Prize
 		})
 		joined := slices.ContainsFunc(subjectsAt(ch.now, a.Place), func(s string) bool { return st.award(a.Place, s) == nil })
 		if !right || joined {
@@ -270,15 +270,20 @@ func (c Contest) wrong(ch change, fixed []Entry, st *Standing) []Entry {
 	return wrong
 }
 
-// withdrawn ends the held awards that are no longer placed. Nothing was given, so
-// nothing is compensated, and no policy or finality keeps them.
+// withdrawn ends the held awards that are no longer placed. Nothing was given for them, so
+// no policy or finality keeps them. A subject that has the prize from an award which was
+// corrected to a held one loses it now, if a transfer takes prizes.
 func (c Contest) withdrawn(ch change, st *Standing) []Entry {
 	var entries []Entry
 	for _, e := range st.Awards() {
-		if e.Award.State == Held && !slices.Contains(subjectsAt(ch.now, e.Award.Place), e.Award.Claim.Subject) {
-			held := ch
-			held.was = []Entry{e}
-			entries = append(entries, c.correction(&e, held, Withdrawn, "it was held, and an earlier finish came in"))
+		if e.Award.State != Held || slices.Contains(subjectsAt(ch.now, e.Award.Place), e.Award.Claim.Subject) {
+			continue
+		}
+		held := ch
+		held.was = []Entry{e}
+		entries = append(entries, c.correction(&e, held, Withdrawn, "it was held, and an earlier finish came in"))
+		if c.Rule.OnCorrection == Transfer {
+			entries = append(entries, c.takeBack(&e, ch, st)...)
 		}
 	}
 	return entries
@@ -307,7 +312,7 @@ func (g *giving) place(p Placement) []Entry {
 		if current.Award.Claim == p.Run.Claim && current.Award.FinalAt == e.Award.FinalAt {
 			return nil
 		}
-		e.Award.Refines, e.Award.Seed = current.ID, current.Award.Seed
+		e.Award.Refines, e.Award.Seed, e.Award.Tied = current.ID, current.Award.Seed, current.Award.Tied
 		return []Entry{e}
 	}
 	until := p.Run.Latest.Add(g.Rule.Hold)
@@ -329,7 +334,7 @@ func (g *giving) place(p Placement) []Entry {
 	if current != nil && current.Award.State == Held && current.Award.Claim == p.Run.Claim && current.Award.Tied == p.Tied {
 		return nil
 	}
-	e.Award.State, e.Award.Until = Held, until
+	e.Award.State, e.Award.Until, e.Award.Corrects = Held, until, corrects(g.wrong, g.st, p.Place, p.Run.Subject)
 	e.Award.WaitsFor = g.m.Cut.WaitsFor(g.Scope, g.regions, p.Until)
 	return []Entry{e}
 }

@@ -20,14 +20,16 @@ import (
 // unit to whoever came first (Transfer) as long as the attempt that has it is not
 // final; under Keep what was reserved stays and only the rest of the stock is served.
 // Either way the stock is never exceeded.
-func (c Contest) settleSale(ev Evidence, st *Standing, m Moment) Decision {
+//
+// b is nil but where some attempts are doubted; see saleTrusting.
+func (c Contest) settleSale(ev Evidence, st *Standing, m Moment, b *beside) Decision {
 	var d Decision
 	if len(ev.Attempts) > 0 {
 		d.Entries = c.commit(ev, st, 1)
 	}
 	entries, attempts := c.tooLate(ev.Attempts, st, m)
 	d.Entries = append(d.Entries, entries...)
-	s := selling{Contest: c, st: st, m: m, draw: c.draw(ev.Secret), desk: counter{c.Rule, c.Rule.Stock, map[string]int64{}}, allocations: st.Allocations()}
+	s := selling{Contest: c, st: st, m: m, draw: c.draw(ev.Secret), desk: counter{c.Rule, c.Rule.Stock, map[string]int64{}}, allocations: st.Allocations(), beside: b}
 	s.draw.single = true
 	if ev.Unanswered {
 		attempts = s.withReserved(attempts)
@@ -39,19 +41,28 @@ func (c Contest) settleSale(ev Evidence, st *Standing, m Moment) Decision {
 		return d
 	}
 	serving := true
+	b.setAside(&s.desk)
 	for _, w := range c.Rule.queued(s.inQueue(attempts), s.draw) {
 		old, known := st.allocations[w.Identity()]
+		if b.has(w.Identity()) {
+			d.Entries = append(d.Entries, s.allocation(w, Reserved, "", ""))
+			continue
+		}
 		if !known {
 			if w.Drawn && !st.committed(1) {
 				d.Again, serving = AgainDraw, false
 			}
-			if serving = serving && s.due(w); !serving {
+			if serving = serving && s.due(w) && !b.holdsBack(w.Identity()); !serving {
 				d.Waits, d.Line = true, append(d.Line, w.Player)
 				continue
 			}
 		}
 		state, reason := s.desk.serve(w.Record)
 		if known && old.Allocation.State == state {
+			continue
+		}
+		if !known && state != Reserved && b.wants(w.Identity()) {
+			d.Waits, d.Line = true, append(d.Line, w.Player)
 			continue
 		}
 		if known {
@@ -141,11 +152,39 @@ type selling struct {
 	desk   counter
 
 	allocations []Entry // that stand, by (cut, n)
+	beside      *beside
+}
+
+// beside is what the trusted evidence alone decides of a sale. Of nil it decides nothing.
+type beside struct {
+	units    map[Identity]bool // of attempts that keep their unit, and of those given
+	given    []*Allocation     // to others, where somebody loses theirs
+	asked    map[Identity]bool // the attempts that it knows
+	answered map[Identity]bool // of these, those that are answered now
+	wanted   map[Identity]bool // whose attempt has a unit by all of the evidence
+}
+
+func (b *beside) has(id Identity) bool { return b != nil && b.units[id] }
+
+// holdsBack reports whether an attempt without an answer has to wait by the trusted evidence.
+func (b *beside) holdsBack(id Identity) bool { return b != nil && b.asked[id] && !b.answered[id] }
+
+// wants reports whether an attempt would have a unit if all evidence counted.
+func (b *beside) wants(id Identity) bool { return b != nil && b.wanted[id] }
+
+// setAside takes the units that are given from the desk.
+func (b *beside) setAside(desk *counter) {
+	if b == nil {
+		return
+	}
+	for _, a := range b.given {
+		desk.take(a.Player, a.Units)
+	}
 }
 
 // stays reports whether a reserved unit stays where it is.
 func (s *selling) stays(a *Allocation) bool {
-	return s.Rule.OnCorrection == Keep || s.m.final(a.FinalAt)
+	return s.Rule.OnCorrection == Keep || s.m.final(a.FinalAt) || s.beside.has(a.Attempt)
 }
 
 // standing sets aside the units that stay where they are, and releases those of

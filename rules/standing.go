@@ -20,8 +20,11 @@ type Standing struct {
 	denied      map[placeOf]bool   // who was named as denied a place
 	emptyHanded map[string]bool    // who should have a place, has none, and has a compensation that says so
 	commitment  *Commitment
-	waiting     map[string]*Waiting // what waits for a person; see Contest.waitsAs
-	counted     map[string]uint64   // the last cut that gave something while nothing waited: by all that it held
+	waiting     map[string]*Waiting // what waits for a person; of a subject of an achievement, else of ""
+	// Up to when events are not doubted, as Contest.Doubts has it.
+	gave       uint64            // the first cut that gave anything, or the last that did by a rule with trust: late
+	firstGiven map[string]uint64 // the same of each subject with an award
+	believed   map[string]uint64 // the last cut that gave a subject an award with TrustBackdated
 }
 
 type placeOf struct {
@@ -70,29 +73,26 @@ func (s *Standing) Apply(e Entry) {
 		s.awards, s.allocations = map[placeOf]Entry{}, map[Identity]Entry{}
 		s.grants, s.held, s.kept = map[holding]int{}, map[holding]bool{}, map[string]bool{}
 		s.denied, s.emptyHanded = map[placeOf]bool{}, map[string]bool{}
-		s.waiting, s.counted = map[string]*Waiting{}, map[string]uint64{}
+		s.waiting, s.firstGiven, s.believed = map[string]*Waiting{}, map[string]uint64{}, map[string]uint64{}
 	}
 	switch e.Kind {
 	case KindAward:
 		s.awards[placeOf{e.Award.Place, e.Award.Claim.Subject}] = e
-		switch {
-		case e.Award.State == Held:
-		case e.Award.Place == 0:
-			s.count(e.Award.Claim.Subject, e.Cut)
-		default:
-			s.count("", e.Cut)
+		if e.Award.State != Held {
+			s.believe(e.Award.Claim.Subject, e.Award.Trust, e.Cut)
 		}
 		if e.Key != "" {
 			s.give(e.Award.Claim.Subject, e.Award.Claim.Prize)
 		}
 	case KindBoard:
 		s.board = &e
-		s.count("", e.Cut)
+		s.believe("", e.Board.Trust, e.Cut)
 	case KindPrize:
 		s.give(e.Prize.Subject, e.Prize.Item)
 	case KindAllocation:
-		s.allocations[e.Allocation.Attempt] = e
-		s.count("", e.Cut)
+		if s.allocations[e.Allocation.Attempt] = e; e.Allocation.State == Reserved {
+			s.believe("", "", e.Cut)
+		}
 	case KindCorrection:
 		if e.Correction.Policy == Keep {
 			s.keep(e.Correction)
@@ -118,24 +118,14 @@ func (s *Standing) Apply(e Entry) {
 	}
 }
 
-// after returns the standing with the entries that a cut would add to it.
-func (s *Standing) after(entries []Entry, cut uint64) *Standing {
-	after := &Standing{
-		awards: maps.Clone(s.awards), board: s.board, allocations: maps.Clone(s.allocations), grants: maps.Clone(s.grants), held: maps.Clone(s.held),
-		kept: maps.Clone(s.kept), denied: maps.Clone(s.denied), emptyHanded: maps.Clone(s.emptyHanded), commitment: s.commitment,
-		waiting: maps.Clone(s.waiting), counted: maps.Clone(s.counted),
-	}
-	for i, e := range entries {
-		e.seal(cut, i) // an ID that tells it from others; the ledger's has another number
-		after.Apply(e)
-	}
-	return after
-}
-
-// count says that something was given in the cut.
-func (s *Standing) count(name string, cut uint64) {
-	if s.waiting[name] == nil {
-		s.counted[name] = cut
+// believe says that the cut gave something to a subject, and what that rests on.
+func (s *Standing) believe(subject, trust string, cut uint64) {
+	s.gave, s.firstGiven[subject] = cmp.Or(s.gave, cut), cmp.Or(s.firstGiven[subject], cut)
+	switch trust {
+	case TrustBackdated:
+		s.believed[subject] = cut
+	case TrustLate:
+		s.gave, s.firstGiven[subject] = cut, cut
 	}
 }
 

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"cmp"
+	"maps"
 	"reflect"
 	"slices"
 )
@@ -12,7 +14,10 @@ import (
 type Waiting struct {
 	Subject string   `json:"subject,omitempty"` // of an achievement
 	Changes []Change `json:"changes,omitempty"` // by place; none: nothing waits any more
-	Reason  string   `json:"reason"`            // in words
+	// FinalAt is when nothing of it can be taken away any more: unless a person has acted, the
+	// wait is over then and nothing has moved. 0 where nothing waits.
+	FinalAt Instant `json:"final_at,omitempty"`
+	Reason  string  `json:"reason"` // in words
 }
 
 // Change is what would become of one place.
@@ -37,101 +42,276 @@ const (
 )
 
 // Doubts reports whether a record, which came in the cut of that number and counts for the
-// subject, may not be what corrects the contest: it is backdated, and something was given
-// before it came. What had come when something was last given, from all there was, counted
-// then and counts from then on.
+// subject, may not be what takes away anything that was given: it is backdated, and
+// something was given before it came. What is doubted still counts for what nobody has.
+// Where it gave something it is not doubted any more: a subject's events that had come when
+// it was given an award by more than the trusted evidence, and a purchase that was answered.
 func (c Contest) Doubts(st *Standing, subject string, rec *Record, cut uint64) bool {
 	if c.Rule.Trust == TrustLate || !rec.Backdated {
 		return false
 	}
-	counted := st.counted[c.waitsAs(subject)]
-	return counted > 0 && cut > counted
+	switch c.Rule.Kind {
+	case Achievement: // of each subject by itself
+		given := st.firstGiven[subject]
+		return given > 0 && cut > given
+	case Sale:
+		if _, answered := st.allocations[rec.Identity()]; answered {
+			return false
+		}
+	}
+	return st.gave > 0 && cut > max(st.gave, st.believed[subject])
 }
 
-// waitsAs is under what name a standing keeps what waits: each subject of an achievement
-// is decided alone, any other contest as a whole.
-func (c Contest) waitsAs(subject string) string {
-	if c.Rule.Kind == Achievement {
-		return subject
+// How a contest is decided of which some evidence is doubted: the trusted evidence alone
+// says who loses what was given, and to whom it goes. What is doubted counts as far
+// as it changes nothing of that, each subject and each attempt by itself. Of the rest an
+// entry says what it would change; it has no part in the decision. The entry is written
+// once, and its wait is over when what it would take away is final.
+
+// firstTrusting decides a world_first. Whoever was given an award counts by the trusted
+// evidence, and so does whoever gets one of the places by that, up to the last of those who
+// have, or had, a protected one. The others count as they are, as long as that moves
+// nothing, or only what the trusted evidence moves: if it does more, whoever it puts on
+// those places counts by the trusted evidence too, and so on, and in the end only those
+// count as they are that certainly come after everybody who could have one of these places.
+func (c Contest) firstTrusting(ev Evidence, st *Standing, m Moment) Decision {
+	if ev.Trusted == nil {
+		return c.withoutWait(c.settleFirst(ev, st, m), st, "")
+	}
+	trusted := ev.trusted()
+	d := c.settleFirst(trusted, st, m)
+	protected, places, sure := c.protected(st, m), 0, maps.Clone(st.firstGiven)
+	for i := range protected {
+		a := protected[i].Award
+		places = max(places, a.Place, placeIn(d.now, a.Claim.Subject))
+	}
+	takes := func(placed []Placement) {
+		for _, p := range placed {
+			if p.Place <= places {
+				sure[p.Run.Subject] = m.Cut.Number
+			}
+		}
+	}
+	takes(d.now)
+	bound, behind := c.lastEnd(trusted, protected, st, places)+slack(pointers(ev.Runs)), false
+	for try := 1; ; try++ {
+		mixed := ev
+		mixed.Runs, mixed.part = ev.mixed(func(r *Run) bool { return sure[r.Subject] == 0 && (!behind || r.Earliest > bound) }), true
+		some := c.settleFirst(mixed, st, m)
+		if !moves(some.Entries, protected) || sameUpTo(places, some.now, d.now) {
+			d = some
+			break
+		}
+		if behind {
+			break // only where estimates of clocks put claims into circles
+		}
+		before := len(sure)
+		takes(some.now)
+		behind = len(sure) == before || try == maxTries
+	}
+	ev.mark(d.Entries)
+	all := placeSeats(c.settleFirst(ev, st, m).now)
+	w := Waiting{Changes: differences(all, placeSeats(d.now))}
+	loses := func(p Placement) bool { return !slices.Contains(all, p.seat()) }
+	someone := slices.ContainsFunc(d.now, loses)
+	for _, p := range d.now {
+		if loses(p) || !someone && p.Place <= places {
+			w.FinalAt = max(w.FinalAt, p.Run.Latest.Add(c.Rule.Correct))
+		}
+	}
+	return c.waiting(d, st, w)
+}
+
+// maxTries bounds how often a world_first is decided to find whose claims move something.
+const maxTries = 8
+
+// mark marks the awards that are given by more than the trusted evidence.
+func (ev Evidence) mark(entries []Entry) {
+	trusted := ev.Trusted.byName()
+	for _, e := range entries {
+		if a := e.Award; e.Kind == KindAward && a.State != Held && a.Refines == "" {
+			if run := trusted[a.Claim.Subject]; run == nil || run.Claim != a.Claim {
+				a.Trust = TrustBackdated
+			}
+		}
+	}
+}
+
+// protected returns the awards that what is doubted cannot take away: those that were
+// given and may still be changed, and those held by a subject that had been given one,
+// which was corrected.
+func (c Contest) protected(st *Standing, m Moment) []Entry {
+	return slices.DeleteFunc(st.Awards(), func(e Entry) bool {
+		return st.firstGiven[e.Award.Claim.Subject] == 0 || e.Award.State != Held && c.stands(&e, m)
+	})
+}
+
+// lastEnd returns the greatest latest end of all who could have one of the first places,
+// also where these are given around awards that stand.
+func (c Contest) lastEnd(ev Evidence, protected []Entry, st *Standing, places int) Instant {
+	stand := map[string]bool{}
+	for _, e := range st.Awards() {
+		stand[e.Award.Claim.Subject] = true
+	}
+	for _, e := range protected {
+		delete(stand, e.Award.Claim.Subject)
+	}
+	runs, draw := pointers(ev.Runs), c.draw(ev.Secret)
+	others := slices.DeleteFunc(slices.Clone(runs), func(r *Run) bool { return stand[r.Subject] })
+	last := -Never
+	for _, some := range [][]*Run{runs, others} {
+		_, end := placeUntil(some, Whole(c.Rule.Threshold), places, c.Rule.Tie, draw, c.Rule.Places)
+		last = max(last, end)
+	}
+	return last
+}
+
+// moves reports whether entries correct an award that was given, or withdraw a protected one.
+func moves(entries, protected []Entry) bool {
+	return slices.ContainsFunc(entries, func(e Entry) bool {
+		return e.Kind == KindCorrection && (e.Correction.Policy != Keep && e.Correction.Policy != Withdrawn ||
+			slices.ContainsFunc(protected, func(p Entry) bool { return p.ID == e.Correction.Corrects }))
+	})
+}
+
+// sameUpTo reports whether two decisions agree about the first places.
+func sameUpTo(places int, a, b []Placement) bool {
+	seats := func(placed []Placement) []seat {
+		first := slices.DeleteFunc(placeSeats(placed), func(s seat) bool { return s.place > places })
+		slices.SortFunc(first, func(a, b seat) int { return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.subject, b.subject)) })
+		return first
+	}
+	return slices.Equal(seats(a), seats(b))
+}
+
+// boardTrusting decides a leaderboard: once it is closed, by the trusted evidence.
+func (c Contest) boardTrusting(ev Evidence, st *Standing, m Moment) Decision {
+	if ev.Trusted == nil || st.board == nil || m.final(st.board.Board.FinalAt) || c.Rule.OnCorrection == Keep {
+		return c.withoutWait(c.settleBoard(ev, st, m), st, "")
+	}
+	trusted := ev.trusted()
+	changes := differences(c.boardSeats(ev), c.boardSeats(trusted))
+	return c.waiting(c.settleBoard(trusted, st, m), st, Waiting{Changes: changes, FinalAt: st.board.Board.FinalAt})
+}
+
+// saleTrusting decides a sale. The units that the trusted evidence leaves where they are
+// stay there, and where it moves any, those that it gives are given; the others are
+// served from everybody. Who would have a unit if nothing were doubted, and gets none
+// now, has no answer as long as that may change.
+func (c Contest) saleTrusting(ev Evidence, st *Standing, m Moment) Decision {
+	if ev.Trusted == nil {
+		return c.withoutWait(c.settleSale(ev, st, m, nil), st, "")
+	}
+	trusted := ev.trusted()
+	least, all := c.settleSale(trusted, st, m, nil), c.settleSale(ev, st, m, nil)
+	wanted := unitsAfter(st, &all)
+	b := beside{units: map[Identity]bool{}, asked: map[Identity]bool{}, answered: map[Identity]bool{}, wanted: attemptsOf(wanted)}
+	for i := range trusted.Attempts {
+		b.asked[trusted.Attempts[i].Identity()] = true
+	}
+	corrects := false
+	for _, e := range least.Entries {
+		corrects = corrects || e.Kind == KindCorrection
+		if e.Kind == KindAllocation {
+			b.answered[e.Allocation.Attempt] = true
+		}
+	}
+	for _, a := range unitsAfter(st, &least) {
+		if _, had := st.allocations[a.Attempt]; !had && corrects {
+			b.given = append(b.given, a)
+		} else if !had {
+			continue
+		}
+		b.units[a.Attempt] = true
+	}
+	d := c.settleSale(ev, st, m, &b)
+	units := unitsAfter(st, &d)
+	w := Waiting{Changes: differences(unitSeats(wanted), unitSeats(units))}
+	for _, a := range units {
+		if !b.wanted[a.Attempt] {
+			w.FinalAt = max(w.FinalAt, a.FinalAt)
+		}
+	}
+	return c.waiting(d, st, w)
+}
+
+// unitsAfter returns the allocations of those that have a unit after a decision, by attempt.
+func unitsAfter(st *Standing, d *Decision) []*Allocation {
+	last := map[Identity]*Allocation{}
+	for _, e := range slices.Concat(st.Allocations(), d.Entries) {
+		if e.Kind == KindAllocation {
+			last[e.Allocation.Attempt] = e.Allocation
+		}
+	}
+	return slices.DeleteFunc(
+		slices.SortedFunc(maps.Values(last), func(a, b *Allocation) int { return a.Attempt.Compare(b.Attempt) }),
+		func(a *Allocation) bool { return a.State != Reserved })
+}
+
+func attemptsOf(units []*Allocation) map[Identity]bool {
+	attempts := make(map[Identity]bool, len(units))
+	for _, a := range units {
+		attempts[a.Attempt] = true
+	}
+	return attempts
+}
+
+// achieveTrusting returns the entries of one subject's achievement: once it is given, by
+// the trusted evidence. trusted is the claim by that, nil where it does not reach the
+// threshold.
+func (c Contest) achieveTrusting(run, trusted *Run, st *Standing, m Moment) []Entry {
+	current := st.award(0, run.Subject)
+	if current == nil {
+		return c.achieve(run, st, m)
+	}
+	if c.stands(current, m) {
+		return nil
+	}
+	stays := &current.Award.Claim
+	var d Decision
+	if trusted != nil {
+		stays, d.Entries = &trusted.Claim, c.achieve(trusted, st, m)
+	}
+	w := Waiting{Subject: run.Subject, FinalAt: stays.Latest.Add(c.Rule.Correct)}
+	if stays.Prize != run.Prize {
+		w.Changes = []Change{{Keeps: []string{run.Subject}, Item: run.Prize}}
+	}
+	return c.waiting(d, st, w).Entries
+}
+
+// waiting says before the entries of a decision what waits, or that nothing does any more,
+// unless that stands already.
+func (c Contest) waiting(d Decision, st *Standing, w Waiting) Decision {
+	if len(w.Changes) == 0 {
+		return c.withoutWait(d, st, w.Subject)
+	}
+	w.Reason, d.Waits = waitsForPerson, true
+	if before := st.waiting[w.Subject]; before != nil && reflect.DeepEqual(*before, w) {
+		return d
+	}
+	d.Entries = append([]Entry{c.waitEntry(w)}, d.Entries...)
+	return d
+}
+
+// trustOf is what an award or a board says that it rests on.
+func (r *Rule) trustOf() string {
+	if r.Trust == TrustLate {
+		return TrustLate
 	}
 	return ""
 }
 
-// trusting returns a decision from all the evidence where that corrects nothing that
-// stands, or where the trusted evidence corrects the same and it takes nothing of that away.
-// Otherwise it decides from the trusted evidence alone, and the first entry says what all
-// of it would change of what stands then.
-func (c Contest) trusting(ev Evidence, st *Standing, m Moment) Decision {
-	all := c.decide(ev, st, m)
-	if ev.Trusted == nil || !slices.ContainsFunc(all.Entries, moves) {
-		all.Entries = c.over(all.Entries, st, "")
-		return all
+func (c Contest) withoutWait(d Decision, st *Standing, subject string) Decision {
+	if st.waiting[subject] != nil {
+		d.Entries = append([]Entry{c.waitEntry(Waiting{Subject: subject, Reason: waitIsOver})}, d.Entries...)
 	}
-	part := ev
-	part.Runs, part.Scores, part.Attempts, part.Trusted = ev.Trusted.Runs, ev.Trusted.Scores, ev.Trusted.Attempts, nil
-	trusted := c.decide(part, st, m)
-	changes, takes := differences(c.seats(ev, &all, st), c.seats(part, &trusted, st))
-	if len(changes) == 0 || !takes && reflect.DeepEqual(moving(all.Entries), moving(trusted.Entries)) {
-		all.Entries = c.over(all.Entries, st, "")
-		return all
-	}
-	after := st.after(trusted.Entries, m.Cut.Number)
-	then, stays := c.decide(ev, after, m), c.decide(part, after, m)
-	changes, _ = differences(c.seats(ev, &then, after), c.seats(part, &stays, after))
-	switch {
-	case slices.ContainsFunc(then.Entries, moves) && len(changes) > 0:
-		trusted.Entries = c.wait(trusted.Entries, st, Waiting{Changes: changes, Reason: waitsForPerson})
-	case len(then.Entries) > 0 && trusted.Again == "":
-		trusted.Again = AgainTrust
-	}
-	trusted.Waits = true
-	trusted.Line = slices.Concat(trusted.Line, unanswered(ev.Attempts, part.Attempts, st))
-	slices.Sort(trusted.Line)
-	trusted.Line = slices.Compact(trusted.Line)
-	return trusted
+	return d
 }
 
-// unanswered returns the players of the attempts that are doubted and have no answer.
-func unanswered(all, trusted []Record, st *Standing) []string {
-	counts := map[Identity]bool{}
-	for i := range trusted {
-		counts[trusted[i].Identity()] = true
-	}
-	var players []string
-	for i := range all {
-		if _, known := st.allocations[all[i].Identity()]; !known && !counts[all[i].Identity()] {
-			players = append(players, all[i].Player)
-		}
-	}
-	return players
-}
-
-// wait puts what waits before the entries, unless the standing says it already.
-func (c Contest) wait(entries []Entry, st *Standing, w Waiting) []Entry {
-	if before := st.waiting[w.Subject]; before != nil && reflect.DeepEqual(*before, w) {
-		return entries
-	}
+func (c Contest) waitEntry(w Waiting) Entry {
 	e := c.entry(KindWaiting)
 	e.Waiting = &w
-	return append([]Entry{e}, entries...)
-}
-
-// over says before the entries that nothing waits any more, where something did.
-func (c Contest) over(entries []Entry, st *Standing, subject string) []Entry {
-	if st.waiting[subject] == nil {
-		return entries
-	}
-	return c.wait(entries, st, Waiting{Subject: subject, Reason: waitIsOver})
-}
-
-// moves reports whether an entry is a correction of something that was given, by which
-// anybody gains or loses. A finding that changes nothing is none.
-func moves(e Entry) bool {
-	return e.Kind == KindCorrection && e.Correction.Policy != Keep && e.Correction.Policy != Withdrawn
-}
-
-func moving(entries []Entry) []Entry {
-	return slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool { return !moves(e) })
+	return e
 }
 
 // seat is who has what by a decision, and all about it that a correction is made for.
@@ -141,45 +321,42 @@ type seat struct {
 	what    string
 }
 
-// seats returns who has what in the contest by a decision from the evidence.
-func (c Contest) seats(ev Evidence, d *Decision, st *Standing) []seat {
+func (p Placement) seat() seat {
+	what := p.Run.Prize
+	if p.Tied {
+		what += "\x00tied"
+	}
+	return seat{p.Place, p.Run.Subject, what}
+}
+
+func placeSeats(placed []Placement) []seat {
 	var seats []seat
-	switch c.Rule.Kind {
-	case Leaderboard:
-		for _, l := range c.Rule.Rank(ev.Scores) {
-			seats = append(seats, seat{l.Place, l.Subject, l.Score.String() + " " + l.Prize})
-		}
-	case Sale:
-		after := map[Identity]*Allocation{}
-		var attempts []Identity
-		for _, e := range slices.Concat(st.Allocations(), d.Entries) {
-			if e.Kind == KindAllocation {
-				attempts = append(attempts, e.Allocation.Attempt)
-				after[e.Allocation.Attempt] = e.Allocation
-			}
-		}
-		slices.SortFunc(attempts, Identity.Compare)
-		for _, id := range slices.Compact(attempts) {
-			if a := after[id]; a.State == Reserved {
-				seats = append(seats, seat{0, a.Player, id.Server + "\x00" + id.ID})
-			}
-		}
-	default:
-		for _, p := range d.now {
-			what := p.Run.Prize
-			if p.Tied {
-				what += "\x00tied"
-			}
-			seats = append(seats, seat{p.Place, p.Run.Subject, what})
-		}
+	for _, p := range placed {
+		seats = append(seats, p.seat())
 	}
 	return seats
 }
 
-// differences says place by place how all differs from trusted, and whether all lacks
-// anything that trusted has.
-func differences(all, trusted []seat) (changes []Change, takes bool) {
-	more, less := seatsWithout(all, trusted), seatsWithout(trusted, all)
+func (c Contest) boardSeats(ev Evidence) []seat {
+	var seats []seat
+	for _, l := range c.Rule.Rank(ev.Scores) {
+		seats = append(seats, seat{l.Place, l.Subject, l.Score.String() + " " + l.Prize})
+	}
+	return seats
+}
+
+func unitSeats(units []*Allocation) []seat {
+	var seats []seat
+	for _, a := range units {
+		seats = append(seats, seat{0, a.Player, a.Attempt.Server + "\x00" + a.Attempt.ID})
+	}
+	return seats
+}
+
+// differences says place by place how all differs from what is decided.
+func differences(all, decided []seat) []Change {
+	var changes []Change
+	more, less := seatsWithout(all, decided), seatsWithout(decided, all)
 	places := map[int]bool{}
 	var order []int
 	for _, s := range slices.Concat(more, less) {
@@ -197,7 +374,7 @@ func differences(all, trusted []seat) (changes []Change, takes bool) {
 		ch := &changes[i]
 		ch.Gains, ch.Keeps, ch.Loses = noneIsNil(ch.Gains), noneIsNil(ch.Keeps), noneIsNil(ch.Loses)
 	}
-	return changes, len(less) > 0
+	return changes
 }
 
 func seatsWithout(a, b []seat) []seat {
@@ -228,29 +405,6 @@ func noneIsNil(list []string) []string {
 	return list
 }
 
-// achieveTrusting returns the entries of one subject's achievement. trusted is the claim
-// by the trusted evidence, nil where that does not reach the threshold.
-func (c Contest) achieveTrusting(run, trusted *Run, st *Standing, m Moment) []Entry {
-	entries := c.achieve(run, st, m)
-	current := st.award(0, run.Subject)
-	if current == nil || c.stands(current, m) {
-		return entries // nothing can wait, or nothing changes it any more
-	}
-	if !slices.ContainsFunc(entries, moves) {
-		return c.over(entries, st, run.Subject)
-	}
-	prize := current.Award.Claim.Prize
-	var less []Entry
-	if trusted != nil {
-		prize, less = trusted.Prize, c.achieve(trusted, st, m)
-	}
-	if prize == run.Prize {
-		return c.over(entries, st, run.Subject)
-	}
-	change := Change{Keeps: []string{run.Subject}, Item: run.Prize}
-	return c.wait(less, st, Waiting{Subject: run.Subject, Changes: []Change{change}, Reason: waitsForPerson})
-}
-
 // byName returns the claims by the trusted evidence, by subject; nil where all is trusted.
 func (t *Trusted) byName() map[string]*Run {
 	if t == nil {
@@ -261,4 +415,34 @@ func (t *Trusted) byName() map[string]*Run {
 		runs[t.Runs[i].Subject] = &t.Runs[i]
 	}
 	return runs
+}
+
+// trusted returns the evidence without what is doubted.
+func (ev Evidence) trusted() Evidence {
+	t := ev.Trusted
+	ev.Runs, ev.Scores, ev.Attempts, ev.Trusted, ev.part = t.Runs, t.Scores, t.Attempts, nil, true
+	return ev
+}
+
+// mixed returns the claims by all evidence of those for whom it counts, and by the trusted
+// evidence of the others.
+func (ev Evidence) mixed(counts func(*Run) bool) []Run {
+	trusted := ev.Trusted.byName()
+	var runs []Run
+	for i := range ev.Runs {
+		if all := &ev.Runs[i]; counts(all) {
+			runs = append(runs, *all)
+		} else if some := trusted[all.Subject]; some != nil {
+			runs = append(runs, *some)
+		}
+	}
+	return runs
+}
+
+func pointers(runs []Run) []*Run {
+	all := make([]*Run, len(runs))
+	for i := range runs {
+		all[i] = &runs[i]
+	}
+	return all
 }

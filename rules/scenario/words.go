@@ -284,6 +284,9 @@ func waitingWords(w *rules.Waiting) string {
 	if w.Subject != "" {
 		text = " for " + w.Subject
 	}
+	if w.FinalAt != 0 {
+		text += " until " + timeWords(w.FinalAt)
+	}
 	text += ": " + w.Reason
 	for i := range w.Changes {
 		c := &w.Changes[i]

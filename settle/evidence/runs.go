@@ -479,7 +479,7 @@ func (r *Reader) withKnown(ctx context.Context, a Ask, cut *rules.Cut, f *Found,
 		reach, enough := c.Reach(f.Runs, secret)
 		if f.Trusted != nil {
 			other, also := c.Reach(f.Trusted, secret)
-			reach, enough = max(reach, other), enough && also
+			reach, enough = mixedReach(max(reach, other), r.slack, f.Runs, f.Trusted), enough && also
 		}
 		if enough {
 			f.Reach = &reach
@@ -488,6 +488,20 @@ func (r *Reader) withKnown(ctx context.Context, a Ask, cut *rules.Cut, f *Found,
 			return nil
 		}
 	}
+}
+
+// mixedReach returns the reach of decisions from some claims of all evidence and the others
+// of the trusted: by each of the two alone it is at most reach. As many as there are places
+// end by then, and whoever is placed begins by then, but for the slack that the
+// numbering of a server may add to the end of a claim, and to when another follows it.
+func mixedReach(reach, slack rules.Instant, all, trusted []rules.Run) rules.Instant {
+	end := reach
+	for _, run := range slices.Concat(all, trusted) {
+		if run.Earliest <= reach+2*slack {
+			end = max(end, run.Latest)
+		}
+	}
+	return end
 }
 
 // claims returns the known claims that begin first, those of some subjects aside.
