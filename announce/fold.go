@@ -206,7 +206,7 @@ func (r *Report) wait(e *rules.Entry) {
 	if len(e.Waiting.Changes) == 0 {
 		return
 	}
-	w := Waiting{Rule: e.Rule, Scope: string(e.Scope), Window: e.Window, Subject: Text(e.Waiting.Subject), Reason: e.Waiting.Reason, Outcome: e.ID}
+	w := Waiting{Rule: e.Rule, Scope: string(e.Scope), Window: e.Window, Subject: Text(e.Waiting.Subject), Reason: e.Waiting.Reason, Outcome: e.ID, FinalAt: e.Waiting.FinalAt}
 	for _, c := range e.Waiting.Changes {
 		w.Changes = append(w.Changes, Change{c.Place, orNone(c.Gains), orNone(c.Keeps), orNone(c.Loses), Text(c.Item)})
 	}
@@ -240,6 +240,7 @@ func (f *fold) finish(cut *rules.Cut) Report {
 	for _, l := range hour.Lagging(cut, 0) {
 		c.Lagging = append(c.Lagging, Lag{l.Node, l.Region, l.Server, l.Since, l.Until})
 	}
+	r.Waiting = slices.DeleteFunc(r.Waiting, func(w Waiting) bool { return w.FinalAt != 0 && w.FinalAt <= cut.AsOf })
 	r.Conflicts = append(r.Conflicts, f.conflicts...)
 	r.cutOf, r.rules = f.cutOf, f.rules
 	for _, k := range slices.SortedFunc(maps.Keys(f.awards), func(a, b placed) int {
@@ -270,7 +271,7 @@ func (f *fold) award(e *rules.Entry, cut *rules.Cut) Award {
 	shown := Award{
 		Rule: e.Rule, Scope: string(e.Scope), Window: e.Window, Place: a.Place, Subject: a.Claim.Subject,
 		At: a.Claim.At, Earliest: a.Claim.Earliest, Latest: a.Claim.Latest, UncertaintyNs: a.Claim.UncertaintyNs(), Tied: a.Tied,
-		Until: a.Until, WaitsFor: a.WaitsFor, Refines: Text(a.Refines),
+		Until: a.Until, WaitsFor: a.WaitsFor, Refines: Text(a.Refines), Trust: a.Trust,
 		State: state(a.State, a.FinalAt, cut), Outcome: e.ID, Corrects: Text(a.Corrects), Prize: Text(a.Claim.Prize),
 		RunnersUp: []RunnerUp{}, CorrectedBy: Text(f.correctedBy[e.ID]), FinalAt: a.FinalAt, Seed: a.Seed, claim: a.Claim,
 	}

@@ -156,12 +156,17 @@ func (m *markdown) awards(r *Report) {
 	}
 }
 
-// waitCell says until when a held award waits, and for whom.
+// waitCell says until when a held award waits, and for whom, and that one rests on
+// backdated events.
 func waitCell(a Award) string {
+	cell := ""
 	if text := waitText(a); text != "" {
-		return " " + name(text)
+		cell = " " + name(text)
 	}
-	return ""
+	if a.Trust == rules.TrustBackdated {
+		cell += ", by backdated events"
+	}
+	return cell
 }
 
 // state writes how sure an outcome is, so that it is seen without colours.
@@ -323,7 +328,11 @@ func (m *markdown) waiting(r *Report) {
 			m.omitted(len(r.Waiting)-i, "that wait")
 			break
 		}
-		m.line("- %s · %s · %s: %s", name(w.Rule), name(scopeText(w.Scope)), windowText(w.Window), w.changes())
+		until := ""
+		if w.FinalAt != 0 {
+			until = ", until " + moment(w.FinalAt, 0)
+		}
+		m.line("- %s · %s · %s%s: %s", name(w.Rule), name(scopeText(w.Scope)), windowText(w.Window), until, w.changes())
 	}
 	m.WriteByte('\n')
 }

@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -11,7 +12,7 @@ import (
 // buyers are shown as its rule says, usually by their initials, and who was told no is not
 // shown at all; nor is what would let a reader try names until one fits: the digests of
 // entries that hold one, and the identities of their events. The counts stay. What waits for
-// a person is not shown. What belongs to a rule that cannot be
+// a person is not shown, nor what is doubted. What belongs to a rule that cannot be
 // read any more is taken for a sale's.
 //
 // The report is left unmodified.
@@ -35,6 +36,10 @@ func Public(r *Report) Report {
 			c.Gains, c.Keeps, c.Loses, c.Denied = buyers.all(c.Gains), buyers.all(c.Keeps), []string{}, []string{}
 		}
 		public.Corrections = append(public.Corrections, c)
+	}
+	public.Awards = slices.Clone(r.Awards)
+	for i := range public.Awards {
+		public.Awards[i].Trust = "" // whose server is doubted is between it and the operators
 	}
 	public.Waiting = []Waiting{} // whoever it names may never gain or lose a thing
 	public.Compensations = []Compensation{}

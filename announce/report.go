@@ -85,6 +85,7 @@ type Award struct {
 	Until         rules.Instant    `json:"until,omitzero"`      // of a held award: it is given then at the latest
 	WaitsFor      []rules.Lag      `json:"waits_for,omitempty"` // likewise: who may still change it
 	Refines       Text             `json:"refines"`             // the entry that said the same, but for the instant
+	Trust         string           `json:"trust,omitempty"`     // what it rests on besides trusted events: see rules.Award
 
 	claim rules.Claim
 }
@@ -216,6 +217,8 @@ type Waiting struct {
 	Changes []Change     `json:"changes"` // by place
 	Reason  string       `json:"reason"`
 	Outcome string       `json:"outcome"`
+
+	FinalAt rules.Instant `json:"final_at,omitzero"` // nothing of it can be taken away from then on, and the wait is over
 }
 
 // Change is what would become of a place.

@@ -138,5 +138,5 @@ func trustPhrase(r *rules.Rule) string {
 	case r.Trust == rules.TrustLate:
 		return " Events of a time that their own server had declared complete count as any late evidence (trust: late): whoever can change a server can mint a correction."
 	}
-	return " What only such events say that their own server had declared complete before they came moves nothing and waits for a person (trust: person)."
+	return " Events that their own server had declared complete before they came take nothing from anybody: what they would take waits for a person (trust: person)."
 }
