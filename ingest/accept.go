@@ -141,10 +141,10 @@ type request struct {
 // candidate is a checked record on its way into the spool.
 type candidate struct {
 	record
-	key, exact key
-	known      bool   // the identity is in the merged log
-	same       bool   // and so is the content
-	own        uint64 // where, in this node's own partition; 0: not there
+	key   key
+	known bool   // the identity is in the merged log
+	same  bool   // and so is the content
+	own   uint64 // where, in this node's own partition; 0: not there
 }
 
 // sort divides a batch into the refused, the events, and the heartbeats, which are not
@@ -154,7 +154,8 @@ func (n *Node) sort(b *Batch, clock Clock, r *request) {
 	within := untilSoon(r.now, n.cfg.FutureLimit)
 	r.events = make([]candidate, 0, len(b.Events))
 	for i := range b.Events {
-		var c candidate
+		r.events = append(r.events, candidate{})
+		c := &r.events[len(r.events)-1]
 		c.Event = b.Events[i]
 		c.Server, c.Region = b.Server, b.Region
 		if c.Count == 0 {
@@ -171,17 +172,17 @@ func (n *Node) sort(b *Batch, clock Clock, r *request) {
 				line = b.Lines[i]
 			}
 			r.result.Rejected = append(r.result.Rejected, Rejected{Line: line, ID: b.Events[i].ID, Error: err.Error()})
+			r.events = r.events[:len(r.events)-1]
 			continue
 		}
 		if c.Type == rules.TypeHeartbeat {
 			r.result.Accepted++
-			r.beats = append(r.beats, c)
+			r.beats = append(r.beats, *c)
+			r.events = r.events[:len(r.events)-1]
 			continue
 		}
 		c.Content = c.Digest()
 		c.key = identityKey(c.Server, c.ID)
-		c.exact = c.key.with(c.Content)
-		r.events = append(r.events, c)
 		r.bytes += c.maxBytes()
 	}
 }

@@ -34,7 +34,7 @@ func (n *Node) lookupOld(ctx context.Context, server string, records []candidate
 		if now.Sub(c.Instant.Time()) < n.cfg.LookupAfter || n.recent == nil {
 			continue
 		}
-		if _, known := n.recent.offset(c.exact); !known {
+		if _, same, _ := n.recent.find(c.key, c.Content); !same {
 			old[c.key] = append(old[c.key], c)
 			ids = append(ids, c.ID)
 		}

@@ -73,7 +73,7 @@ func (n *Node) Open() error {
 	if err != nil {
 		n.log.Warn("what servers reported is taken from the spool and the log", "err", err)
 	}
-	known := newRecent(2 * n.cfg.Recent) // an event takes two keys
+	known := newRecent(n.cfg.Recent)
 	if err := n.remember(s, known, &marks, whole); err != nil {
 		// Duplicates are then taken for new, which changes no outcome.
 		n.log.Warn("the end of the spool was not read whole", "err", err)

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"photofinish/rules"
@@ -56,7 +55,13 @@ func (r *record) appendTo(b []byte) []byte {
 		b = appendText(b, s)
 	}
 	b = binary.AppendUvarint(b, uint64(len(r.Attrs)))
-	for _, name := range slices.Sorted(maps.Keys(r.Attrs)) {
+	var few [8]string // most events have no more, and nothing is allocated for them
+	names := few[:0]
+	for name := range r.Attrs { // order free: they are sorted
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
 		b = appendText(b, name)
 		b = appendText(b, r.Attrs[name])
 	}

@@ -49,9 +49,7 @@ func (n *Node) remember(s *spool.Spool, known *recent, marks *watermarks, whole 
 			}
 		}
 		if offset >= from {
-			k := identityKey(r.Server, r.ID)
-			known.add(k, offset)
-			known.add(k.with(r.Content), offset)
+			known.add(identityKey(r.Server, r.ID), r.Content, offset)
 		}
 		return nil
 	})

@@ -16,7 +16,7 @@ const maxWaits = 2
 type round struct {
 	payloads [][]byte
 	bytes    int               // at most so many
-	places   map[key]int       // of each identity, and identity with content, in payloads
+	places   places            // in payloads
 	told     map[string]report // what servers say with it, which counts once it has landed
 	taken    chan struct{}     // closed when nothing joins it any more
 	done     chan struct{}     // closed when it has landed or failed; then the next two are set
@@ -25,17 +25,17 @@ type round struct {
 }
 
 func newRound() *round {
-	return &round{places: map[key]int{}, told: map[string]report{}, taken: make(chan struct{}), done: make(chan struct{})}
+	return &round{places: places{}, told: map[string]report{}, taken: make(chan struct{}), done: make(chan struct{})}
 }
 
 // flight is an event in a round.
 type flight struct {
 	round *round
-	place int
+	place uint64
 }
 
 // offset is the event's own, once its round has landed.
-func (f flight) offset() uint64 { return f.round.first + uint64(f.place) }
+func (f flight) offset() uint64 { return f.round.first + f.place }
 
 // enter decides what of a request is new, puts that into the waiting round, which has room
 // for it, and notes the rounds on which the answer depends. The node is locked.
@@ -46,15 +46,16 @@ func (n *Node) enter(r *request) {
 	for i := range r.beats {
 		n.order(&r.beats[i].record)
 	}
-	var b []byte
+	b := make([]byte, 0, r.bytes)
 	fresh := 0
 	for i := range r.events {
 		c := &r.events[i]
-		if n.duplicate(r, c) {
+		same, any := n.find(r, c)
+		if same {
 			r.result.Duplicates++
 			continue
 		}
-		if n.contradicts(c) {
+		if any {
 			r.result.Conflicts++
 			r.result.Conflict = strconv.QuoteToGraphic(c.Server + "/" + c.ID)
 		}
@@ -79,42 +80,29 @@ func (n *Node) enter(r *request) {
 	}
 }
 
-// duplicate reports whether the event is known with the same content, and notes on what
-// that depends.
-func (n *Node) duplicate(r *request, c *candidate) bool {
+// find reports whether the event is known with the same content, and notes on what that
+// depends; and whether it is known with any.
+func (n *Node) find(r *request, c *candidate) (same, any bool) {
 	for _, in := range []*round{n.waiting, n.flying} {
 		if in == nil {
 			continue
 		}
-		if place, found := in.places[c.exact]; found {
+		place, same, there := in.places.find(c.key, c.Content)
+		if same {
 			r.copied = append(r.copied, flight{in, place})
 			r.need(in)
-			return true
+			return true, true
 		}
+		any = any || there
 	}
-	offset, known := n.recent.offset(c.exact)
-	if !known && c.same {
-		offset, known = c.own, true
+	offset, same, there := n.recent.find(c.key, c.Content)
+	if !same && c.same {
+		offset, same = c.own, true
 	}
-	if known && offset != 0 {
+	if same && offset != 0 {
 		r.copies = append(r.copies, offset)
 	}
-	return known
-}
-
-// contradicts reports whether the event, which is no duplicate, is known with another
-// content.
-func (n *Node) contradicts(c *candidate) bool {
-	for _, in := range []*round{n.waiting, n.flying} {
-		if in == nil {
-			continue
-		}
-		if _, found := in.places[c.key]; found {
-			return true
-		}
-	}
-	_, known := n.recent.offset(c.key)
-	return known || c.known
+	return same, any || there || c.known
 }
 
 // put adds a payload to the waiting round.
@@ -123,7 +111,7 @@ func (n *Node) put(c *candidate, payload []byte) {
 		n.waiting = newRound()
 	}
 	w := n.waiting
-	w.places[c.key], w.places[c.exact] = len(w.payloads), len(w.payloads)
+	w.places.add(c.key, c.Content, uint64(len(w.payloads)))
 	w.payloads = append(w.payloads, payload)
 }
 
@@ -216,8 +204,8 @@ func (n *Node) commit(s *spool.Spool) {
 // now may the watermark pass them. The node is locked.
 func (n *Node) land(r *round) {
 	n.end = max(n.end, r.first+uint64(len(r.payloads))-1)
-	for k, place := range r.places {
-		n.recent.add(k, r.first+uint64(place))
+	for k, p := range r.places {
+		n.recent.add(k, p.content, r.first+p.at)
 	}
 	for server, said := range r.told {
 		n.marks.reported(server, said)

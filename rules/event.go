@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"hash"
-	"maps"
 	"slices"
 )
 
@@ -62,29 +60,29 @@ func (c *Content) UnmarshalText(text []byte) error {
 // every field with its length, so that no two different events collide by where
 // one field ends and the next begins.
 func (e *Event) Digest() Content {
-	h := sha256.New()
-	for _, s := range []string{e.Server, e.Region, e.ID, e.Type, e.Player, e.Guild, e.Target, e.SKU, e.Price.Currency} {
-		hashText(h, s)
+	var room [512]byte // most events fit, and nothing is allocated for them
+	b := room[:0]
+	for _, s := range [...]string{e.Server, e.Region, e.ID, e.Type, e.Player, e.Guild, e.Target, e.SKU, e.Price.Currency} {
+		b = appendSized(b, s)
 	}
-	for _, n := range []uint64{uint64(e.At), uint64(e.Count), uint64(e.Price.Amount), e.Seq, uint64(len(e.Attrs))} {
-		hashNumber(h, n)
+	for _, n := range [...]uint64{uint64(e.At), uint64(e.Count), uint64(e.Price.Amount), e.Seq, uint64(len(e.Attrs))} {
+		b = binary.LittleEndian.AppendUint64(b, n)
 	}
-	for _, name := range slices.Sorted(maps.Keys(e.Attrs)) {
-		hashText(h, name)
-		hashText(h, e.Attrs[name])
+	var few [8]string
+	names := few[:0]
+	for name := range e.Attrs { // order free: they are sorted
+		names = append(names, name)
 	}
-	return Content(h.Sum(nil)[:16])
+	slices.Sort(names)
+	for _, name := range names {
+		b = appendSized(appendSized(b, name), e.Attrs[name])
+	}
+	h := sha256.Sum256(b)
+	return Content(h[:16])
 }
 
-func hashText(h hash.Hash, s string) {
-	hashNumber(h, uint64(len(s)))
-	h.Write([]byte(s))
-}
-
-func hashNumber(h hash.Hash, n uint64) {
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], n)
-	h.Write(b[:])
+func appendSized(b []byte, s string) []byte {
+	return append(binary.LittleEndian.AppendUint64(b, uint64(len(s))), s...)
 }
 
 // Record is an event as it stands in the merged log: one copy of it, which an

@@ -5,8 +5,10 @@ import (
 	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash"
 	"slices"
 )
 
@@ -508,4 +510,15 @@ func (f *field) remove(taken []*entrant) {
 			}
 		}
 	}
+}
+
+func hashText(h hash.Hash, s string) {
+	hashNumber(h, uint64(len(s)))
+	h.Write([]byte(s))
+}
+
+func hashNumber(h hash.Hash, n uint64) {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], n)
+	h.Write(b[:])
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,6 +84,7 @@ func runIngest(ctx context.Context, args []string) (err error) {
 	f.Func("behind", "events of the long backlog, such as 256MB or 10GB; spooled they take a little more (default 256MB)", func(text string) error {
 		return parseSize(text, &in.behind)
 	})
+	profile := f.String("profile", "", "file for a CPU profile of this process, floors and clients included; read it with go tool pprof")
 	f.IntVar(&in.turns, "turns", in.turns, "how often each is run")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -102,6 +104,16 @@ func runIngest(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(in.dir)) }()
+	if *profile != "" {
+		file, err := os.Create(*profile)
+		if err != nil {
+			return err
+		}
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	for _, m := range chosen {
 		if err := m.run(ctx, in); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)

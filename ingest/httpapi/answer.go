@@ -35,7 +35,6 @@ func WriteProblem(w http.ResponseWriter, status int, detail string) {
 // writeResult writes the verdict one event after the other: a hundred thousand refused
 // events must not become one text in memory.
 func writeResult(w io.Writer, result *ingest.Result) {
-	out := bufio.NewWriter(w)
 	b := append(make([]byte, 0, 512), `{"accepted":`...)
 	b = strconv.AppendInt(b, int64(result.Accepted), 10)
 	b = append(b, `,"duplicates":`...)
@@ -45,6 +44,11 @@ func writeResult(w io.Writer, result *ingest.Result) {
 		b = strconv.AppendInt(b, int64(result.Conflicts), 10)
 	}
 	b = append(b, `,"rejected":[`...)
+	if len(result.Rejected) == 0 {
+		_, _ = w.Write(append(b, "]}\n"...)) // a client that has gone needs no answer
+		return
+	}
+	out := bufio.NewWriter(w)
 	for i := range result.Rejected {
 		if i > 0 {
 			b = append(b, ',')
@@ -59,7 +63,7 @@ func writeResult(w io.Writer, result *ingest.Result) {
 		}
 		b = append(b, text...)
 		if _, err := out.Write(b); err != nil {
-			return // a client that has gone needs no answer
+			return // likewise
 		}
 		b = b[:0]
 	}

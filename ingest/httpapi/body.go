@@ -47,7 +47,10 @@ func unreadable(format string, args ...any) error {
 
 // readAll reads to the end. It never holds more than twice what has come.
 func (b *body) readAll(in io.Reader, expected int64) error {
-	if err := b.grow(max(expected+1, leastBytes)); err != nil { // one more, to see the end
+	if expected < 0 {
+		expected = leastBytes
+	}
+	if err := b.grow(expected + 1); err != nil { // one more, to see the end
 		return err
 	}
 	for {

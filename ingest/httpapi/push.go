@@ -72,6 +72,9 @@ func (h *Handler) push(w http.ResponseWriter, r *http.Request, takes ...string) 
 // mediaType returns the media type of a body, which must be one of those.
 func mediaType(header http.Header, takes ...string) (string, error) {
 	values := header.Values("Content-Type")
+	if len(values) == 1 && slices.Contains(takes, values[0]) {
+		return values[0], nil
+	}
 	if len(values) == 1 {
 		media, parameters, err := mime.ParseMediaType(values[0])
 		charset := parameters["charset"]
