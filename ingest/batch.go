@@ -17,9 +17,10 @@ import (
 var selectMissing string
 
 // forwardBatch makes sure that the log holds the events from first on, as many as make a
-// batch but none after last, and returns the last one. Which of them are missing is asked;
-// those are sent, and then it is asked again: that an insert was acknowledged counts for
-// nothing. What is missing and cannot be read here either is named in the word.
+// batch but none after last, and returns the last one. Which of them are missing is asked,
+// unless none was ever sent; those are sent, and then it is asked again: that an insert was
+// acknowledged counts for nothing. What is missing and cannot be read here either is named
+// in the word.
 func (n *Node) forwardBatch(ctx context.Context, s *spool.Spool, said *word, first, last uint64) (upTo uint64, err error) {
 	batch, upTo, err := n.readBatch(s, first, last)
 	if err != nil {
@@ -35,11 +36,14 @@ func (n *Node) forwardBatch(ctx context.Context, s *spool.Spool, said *word, fir
 		from, to = rules.MinInstant, rules.MaxInstant // of what cannot be read nobody knows when it was
 	}
 	for try := 0; ; try++ {
-		missing, err := n.missing(ctx, asked, from, to)
-		if err != nil {
-			return 0, err
+		var missing []uint64
+		some := batch
+		if try > 0 || first <= n.forward.sent || asked.count() != uint64(len(batch)) {
+			if missing, err = n.missing(ctx, asked, from, to); err != nil {
+				return 0, err
+			}
+			some = only(batch, missing)
 		}
-		some := only(batch, missing)
 		if len(some) == 0 {
 			if len(missing) > 0 {
 				if err := n.name(ctx, s, said, spansOf(missing)); err != nil {
@@ -54,6 +58,7 @@ func (n *Node) forwardBatch(ctx context.Context, s *spool.Spool, said *word, fir
 		if try > 0 {
 			n.log.WarnContext(ctx, "not every inserted event arrived", "first", first, "last", upTo, "missing", len(some), "attempt", try)
 		}
+		n.forward.sent = max(n.forward.sent, upTo)
 		if err := n.insert(ctx, some); err != nil {
 			return 0, err
 		}
@@ -89,22 +94,26 @@ func (n *Node) name(ctx context.Context, s *spool.Spool, said *word, holes spans
 
 // readBatch reads the events from first on, as many as make a batch but none after last,
 // and passes over what cannot be read.
-func (n *Node) readBatch(s *spool.Spool, first, last uint64) (batch []record, upTo uint64, err error) {
+func (n *Node) readBatch(s *spool.Spool, first, last uint64) (batch []*record, upTo uint64, err error) {
 	upTo = min(last, first+countOffsets-1)
 	if pruned := s.Pruned(); first <= pruned {
 		return nil, min(upTo, pruned), nil
 	}
 	bytes, end := 0, upTo
+	var room []record
 	err = s.Read(first, func(offset uint64, payload []byte) error {
 		if offset > end {
 			return spool.ErrStop
 		}
-		r, err := readRecord(payload)
-		if err != nil {
+		if len(room) == 0 {
+			room = make([]record, min(end-offset+1, roomRecords))
+		}
+		r := &room[0]
+		if *r, err = readRecord(payload); err != nil {
 			return fmt.Errorf("offset %d: %w", offset, err)
 		}
 		r.Node, r.Offset = n.cfg.Node, offset
-		batch, bytes = append(batch, r), bytes+len(payload)
+		batch, bytes, room = append(batch, r), bytes+len(payload), room[1:]
 		if len(batch) >= n.cfg.BatchRows || bytes >= batchBytes {
 			upTo = offset
 			return spool.ErrStop
@@ -114,9 +123,12 @@ func (n *Node) readBatch(s *spool.Spool, first, last uint64) (batch []record, up
 	return batch, upTo, err
 }
 
+// roomRecords is for how many records of a batch readBatch makes room at once.
+const roomRecords = 1024
+
 // only returns the records of a batch whose offsets, which are sorted, are given.
-func only(batch []record, offsets []uint64) []record {
-	var some []record
+func only(batch []*record, offsets []uint64) []*record {
+	var some []*record
 	for _, offset := range offsets {
 		for len(batch) > 0 && batch[0].Offset < offset {
 			batch = batch[1:]

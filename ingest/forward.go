@@ -37,6 +37,7 @@ type forward struct {
 	verified uint64 // every retained offset up to this was counted in this life of the engine
 	life     string // the token of that life; empty: none was entered
 	tried    uint64 // the highest number of a row of progress that may be there
+	sent     uint64 // no event after this was ever given to the log
 	met      bool   // the spool knows what the log held of this node when it was opened
 }
 
@@ -151,6 +152,7 @@ func (n *Node) meet(ctx context.Context, s *spool.Spool, said *word) error {
 	if _, err := s.Raise(highest); err != nil {
 		return err
 	}
+	n.forward.sent = max(highest, said.offset)
 	return nil
 }
 

@@ -55,7 +55,12 @@ func TestOnlyWhatIsMissingIsSent(t *testing.T) {
 	conn := newLog(t)
 	dir := t.TempDir()
 	lose := ""
+	breaks := false
 	cfg := Config{Dir: dir, Stop: func(step string) error {
+		if step == "forward.inserted" && breaks {
+			breaks = false
+			return errors.New("the connection broke")
+		}
 		if step == "forward.inserted" && lose != "" {
 			drop(t, conn, lose, "offset = 12")
 			lose = ""
@@ -82,6 +87,15 @@ func TestOnlyWhatIsMissingIsSent(t *testing.T) {
 	}
 	if offset, _, _ := published(t, conn, "n1"); offset != 13 {
 		t.Errorf("published %d", offset)
+	}
+	breaks = true
+	accept(t, n, "s", events(14, 15)...)
+	if err := n.Forward(t.Context()); err == nil {
+		t.Error("it did not fail")
+	}
+	forwardNow(t, n)
+	if got := rowsAndOffsets(t, conn); got != "18/15 17/15 18/15" {
+		t.Error(got)
 	}
 }
 

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -22,17 +21,17 @@ const (
 // insert sends the records to the log, to identities and to arrivals, in this order.
 // The log gets one insert for each partition: the engine refuses an insert into more
 // than a hundred of them, and only one partition's part is atomic.
-func (n *Node) insert(ctx context.Context, batch []record) error {
+func (n *Node) insert(ctx context.Context, all []*record) error {
 	months := make(map[int][]*record)
-	all := make([]*record, len(batch))
-	for i := range batch {
-		all[i] = &batch[i]
-		months[monthOf(batch[i].At)] = append(months[monthOf(batch[i].At)], all[i])
+	for _, r := range all {
+		month := monthOf(r.At)
+		months[month] = append(months[month], r)
 	}
+	var values []any
 	for _, month := range slices.Sorted(maps.Keys(months)) {
 		part := months[month]
-		slices.SortStableFunc(part, func(a, b *record) int { return cmp.Compare(a.Offset, b.Offset) })
-		if err := n.send(ctx, insertEvents, eventValues(part)); err != nil {
+		values = eventValues(part)
+		if err := n.send(ctx, insertEvents, values); err != nil {
 			return fmt.Errorf("insert %d events from offset %d: %w", len(part), part[0].Offset, err)
 		}
 		// A crash here leaves some months of the batch in the log: the next Forward
@@ -50,7 +49,10 @@ func (n *Node) insert(ctx context.Context, batch []record) error {
 	if err := n.cfg.Stop("forward.identities"); err != nil {
 		return err
 	}
-	if err := n.send(ctx, insertArrivals, eventValues(all)); err != nil {
+	if len(months) > 1 { // else they are those of all
+		values = eventValues(all)
+	}
+	if err := n.send(ctx, insertArrivals, values); err != nil {
 		return fmt.Errorf("insert the arrivals of %d events from offset %d: %w", len(all), all[0].Offset, err)
 	}
 	return nil
