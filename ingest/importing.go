@@ -32,13 +32,14 @@ type importing struct {
 	rd       *reading
 	stage    *spool.Stage
 	summary  Summary
-	seen     map[key]struct{}                 // identities, also with their content, of this import
-	logs     map[key]*logFile                 // by the prefix of its ids
-	waiting  []*part                          // not yet looked up
-	events   int                              // in waiting
-	bytes    int                              // of waiting
-	logSpan  struct{ from, to rules.Instant } // of the events of logs
-	mu       sync.Mutex                       // guards progress and calls of report
+	seen     map[key]struct{} // identities, also with their content, of this import
+	logs     map[key]*logFile // by the prefix of its ids
+	waiting  []*part          // not yet looked up
+	events   int              // in waiting
+	bytes    int              // of waiting
+	logTimes []logTime        // of the events of logs, one for each file that has some
+	logOpen  bool             // the last of logTimes is of the file that is being taken
+	mu       sync.Mutex       // guards progress and calls of report
 	progress Progress
 	report   func(Progress)
 }
@@ -168,9 +169,20 @@ func (im *importing) count(p *part) {
 		im.summary.Files++
 	}
 	extend(&im.summary.First, &im.summary.Last, p)
-	if p.prefix != "" {
-		extend(&im.logSpan.from, &im.logSpan.to, p)
+	im.countLog(p)
+}
+
+// countLog notes the time of a log's events. The parts of a file come one after the other.
+func (im *importing) countLog(p *part) {
+	if p.prefix != "" && p.first != 0 {
+		if !im.logOpen {
+			im.logTimes = append(im.logTimes, logTime{})
+		}
+		t := &im.logTimes[len(im.logTimes)-1]
+		extend(&t.from, &t.to, p)
+		im.logOpen = true
 	}
+	im.logOpen = im.logOpen && !p.end
 }
 
 func extend(first, last *rules.Instant, p *part) {

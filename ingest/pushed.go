@@ -1,9 +1,11 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
@@ -26,23 +28,58 @@ func (e *PushedError) Error() string {
 		"what these files tell of that time would count twice; leave that time out, or say --again if it is not the same", printable(e.Server), e.Events, e.From, e.To)
 }
 
-// refusePushed looks in the log for what the server sent itself of the time of the logs
-// that were read. What another node has not forwarded is not there yet.
+// logTime is the time of the events of one log or of several, both ends included.
+type logTime struct{ from, to rules.Instant }
+
+// timesAtOnce is how many times one query asks for.
+const timesAtOnce = 5_000
+
+// refusePushed looks in the log for what the server sent itself of the time of each log
+// that was read: what it sent of the days between two of them is in neither. What another
+// node has not forwarded is not there yet.
 func (im *importing) refusePushed(ctx context.Context) error {
-	if im.logSpan.to == 0 || im.stage.Len() == 0 {
+	if im.stage.Len() == 0 {
 		return nil
 	}
 	e := PushedError{Server: im.rd.server}
-	var from, to int64
-	// A stamp of a file may be cut to its second where the server sent more of it.
-	err := im.node.conn.QueryRow(ctx, selectPushed, clickhouse.Named("server", e.Server),
-		clickhouse.Named("from_ns", fmt.Sprint(int64(im.logSpan.from))), clickhouse.Named("to_ns", fmt.Sprint(int64(im.logSpan.to)+wholeSecond))).Scan(&e.Events, &from, &to)
-	if err != nil {
-		return fmt.Errorf("look for what %s sent itself: %w", quote(e.Server), err)
+	for some := range slices.Chunk(together(im.logTimes), timesAtOnce) {
+		var from, to []int64
+		for _, p := range some {
+			from, to = append(from, int64(p.from)), append(to, int64(p.to))
+		}
+		var events uint64
+		var first, last int64
+		err := im.node.conn.QueryRow(ctx, selectPushed, clickhouse.Named("server", e.Server),
+			clickhouse.Named("from_ns", from), clickhouse.Named("to_ns", to)).Scan(&events, &first, &last)
+		if err != nil {
+			return fmt.Errorf("look for what %s sent itself: %w", quote(e.Server), err)
+		}
+		if events == 0 {
+			continue
+		}
+		if e.Events == 0 { // they are in order
+			e.From = rules.Instant(first)
+		}
+		e.Events, e.To = e.Events+events, rules.Instant(last)
 	}
 	if e.Events == 0 {
 		return nil
 	}
-	e.From, e.To = rules.Instant(from), rules.Instant(to)
 	return &e
+}
+
+// together returns the times in order, each as long as it may be where a stamp was cut
+// to its second and the server sent more of it, and those as one that meet.
+func together(times []logTime) []logTime {
+	slices.SortFunc(times, func(a, b logTime) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })
+	var all []logTime
+	for _, p := range times {
+		p.to += rules.Instant(wholeSecond)
+		if n := len(all); n > 0 && p.from <= all[n-1].to {
+			all[n-1].to = max(all[n-1].to, p.to)
+		} else {
+			all = append(all, p)
+		}
+	}
+	return all
 }

@@ -2,9 +2,13 @@ package ingest
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"photofinish/rules"
 )
 
 // A server that sent its log itself is not imported for the same time: the ids of the
@@ -49,5 +53,39 @@ func TestImportOfWhatWasPushed(t *testing.T) {
 	json := put(t, filepath.Join(dir, "a.ndjson"), []byte(`{"id":"n:1","type":"kill","at":"2026-03-09T21:30:00Z","player":"p","target":"r"}`))
 	if s := importNow(t, im, json); s.Accepted != 1 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Each file is compared by its own time: what the server sent on the day between two of
+// them would count once only.
+func TestImportBesideWhatWasPushed(t *testing.T) {
+	conn := newLog(t)
+	n, _ := openNode(t, conn, Config{Node: "live"})
+	dir := t.TempDir()
+	at := time.Date(2026, 3, 9, 21, 30, 0, 0, time.UTC)
+	put(t, filepath.Join(dir, "a.log"), []byte(arena2))
+	put(t, filepath.Join(dir, "b.log"), []byte(strings.ReplaceAll(arena2, "03/09", "03/11")))
+	put(t, filepath.Join(dir, "c.log"), []byte(strings.ReplaceAll(arena2, "03/09", "03/13")))
+	const day = 24 * time.Hour
+	for server, shift := range map[string][]time.Duration{
+		"between": {day, 2*day - time.Nanosecond, 2*day + time.Second, 3 * day},
+		"within":  {day, 2 * day, 4*day + time.Second - time.Nanosecond, 5 * day},
+	} {
+		for i, by := range shift {
+			e := event(fmt.Sprint("b", i), 0)
+			e.At = rules.Instant(at.Add(by).UnixNano())
+			accept(t, n, server, e)
+		}
+	}
+	forwardNow(t, n)
+	im, _ := openNode(t, conn, Config{Node: "import"})
+	s, err := im.Import(t.Context(), ImportOptions{Server: "between", Region: "eu", Paths: []string{dir}})
+	if err != nil || s.Accepted != 6 {
+		t.Errorf("between: %+v, %v", s, err)
+	}
+	_, err = im.Import(t.Context(), ImportOptions{Server: "within", Region: "eu", Paths: []string{dir}})
+	want := PushedError{Server: "within", Events: 2, From: rules.Instant(at.Add(2 * day).UnixNano()), To: rules.Instant(at.Add(4*day + time.Second - 1).UnixNano())}
+	if pushed, ok := errors.AsType[*PushedError](err); !ok || *pushed != want {
+		t.Errorf("within: %v, not %v", err, &want)
 	}
 }
