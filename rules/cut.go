@@ -71,7 +71,9 @@ func (c Cut) Without(losses []Loss) Cut {
 func (c *Cut) Losses() []Loss { return c.gone }
 
 // Losses returns what of the line's offsets beyond the cut before the node has published as
-// lost, or as void, since the line was recorded.
+// lost since the line was recorded. Only what is lost is skipped for good. Offsets that a
+// recorded line reads were acknowledged: their node does not make them void afterwards, and
+// if it says so all the same, the cut waits for their rows.
 func (l *NodeLine) Losses(previous *Cut, published []Span) []Loss {
 	var losses []Loss
 	known := Join(l.Lost, l.Void)

@@ -549,11 +549,20 @@ func TestRecordedCutLostRows(t *testing.T) {
 		run("INSERT INTO aside_" + table + " SELECT * FROM " + table + " WHERE offset IN (11, 12, 13, 40)")
 		run("DELETE FROM " + table + " WHERE offset IN (11, 12, 13, 40)")
 	}
-	publish := func(lost string) {
+	publishAs := func(column, spans string) {
 		t.Helper()
-		run("INSERT INTO progress SELECT * REPLACE (published + 1 AS published, " + lost + "::Array(Tuple(first UInt64, last UInt64)) AS lost) " +
+		run("INSERT INTO progress SELECT * REPLACE (published + 1 AS published, " + spans + "::Array(Tuple(first UInt64, last UInt64)) AS " + column + ") " +
 			"FROM progress ORDER BY published DESC LIMIT 1")
 	}
+	publish := func(lost string) {
+		t.Helper()
+		publishAs("lost", lost)
+	}
+	publishAs("void", "[(11, 13), (40, 40)]") // what a recorded cut reads was acknowledged: it cannot be void
+	if _, err := w.try(every(oneCut), through); !errors.Is(err, settle.ErrHoles) || !strings.Contains(err.Error(), "offsets 11 to 13 of node a") {
+		t.Fatalf("with rows that are void only since: %v", err)
+	}
+	publishAs("void", "[]")
 	publish("[(11, 13)]")
 	if _, err := w.try(every(oneCut), through); !errors.Is(err, settle.ErrHoles) || !strings.Contains(err.Error(), "offsets 40 to 40 of node a") {
 		t.Fatalf("with one row neither there nor lost: %v", err)
