@@ -98,6 +98,11 @@ func TestLoad(t *testing.T) {
 	for i := range l.cuts {
 		selections[fmt.Sprint(i+1)] = announce.One(uint64(i + 1))
 	}
+	var ids []string
+	for i := range l.rulesets[0].Rules {
+		ids = append(ids, l.rulesets[0].Rules[i].ID)
+	}
+	slices.Sort(ids)
 	for name, sel := range selections {
 		got, err := announce.Load(t.Context(), conn, sel)
 		if err != nil {
@@ -105,6 +110,11 @@ func TestLoad(t *testing.T) {
 		}
 		if want, got := pages(t, build(t, l, sel)), pages(t, got); got != want {
 			t.Errorf("%s: %s", name, difference(want, got))
+		}
+		for i := range got {
+			if !slices.Equal(got[i].Rules, ids) {
+				t.Errorf("%s: the rules are %v, not %v", name, got[i].Rules, ids)
+			}
 		}
 	}
 	for name, sel := range map[string]announce.Selection{"recorded": announce.One(8), "unknown": announce.One(99), "none": announce.One(0), "beyond": announce.Range(3, 8)} {

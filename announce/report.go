@@ -22,6 +22,10 @@ type Report struct {
 	Commitments   []Commitment   `json:"commitments"`    // as in the ledger
 	Waiting       []Waiting      `json:"waiting"`        // what waits for a person as of the last cut covered, as in the ledger
 
+	// Rules are the IDs of the rules by which the cuts covered were settled, of one report of
+	// many cuts those of the last; sorted. None where their file cannot be read any more.
+	Rules []string `json:"-"`
+
 	cutOf map[string]uint64      // of the entries that the report names, by ID; of others it is unknown
 	rules map[string]*rules.Rule // by ID; rules whose file cannot be read any more are missing
 }

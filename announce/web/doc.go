@@ -8,6 +8,8 @@
 //	/v1/awards                    ?rule= &subject= &state=
 //	/v1/leaderboards/{rule}       ?window= &around= &top=
 //
+// A list of a rule that there is not is 404; one of which nothing is decided yet is empty.
+//
 // Answers are made once for each settled cut and kept, so what viewers cost does not depend
 // on how many there are: one short query a second, and one reading for each page and cut.
 package web

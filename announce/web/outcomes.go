@@ -48,6 +48,17 @@ func paged[T any](r *request, list []T, usual, most int, at func(*T) position) (
 	return list[:size], next, err
 }
 
+// noRule refuses a rule that there is not: nothing that stands is of it, and the last cut was
+// settled by a ruleset without it. Where that cannot be known, every rule may be one.
+func noRule(all *announce.Report, rule string) error {
+	if all == nil || len(all.Rules) == 0 || slices.Contains(all.Rules, rule) ||
+		slices.ContainsFunc(all.Awards, func(a announce.Award) bool { return a.Rule == rule }) ||
+		slices.ContainsFunc(all.Leaderboards, func(b announce.Leaderboard) bool { return b.Rule == rule }) {
+		return nil
+	}
+	return refuse(http.StatusNotFound, "there is no rule %.80q: cut %d, the last one, was settled by a ruleset without it", rule, all.Cut.Number)
+}
+
 // awards answers with awards that stand.
 func (h *Handler) awards(ctx context.Context, r *request, last uint64) (*answer, error) {
 	rule, subject, state := r.query.Get("rule"), r.query.Get("subject"), rules.AwardState(r.query.Get("state"))
@@ -57,6 +68,11 @@ func (h *Handler) awards(ctx context.Context, r *request, last uint64) (*answer,
 	all, err := h.cache.standing(ctx, r, last)
 	if err != nil {
 		return nil, err
+	}
+	if rule != "" {
+		if err := noRule(all, rule); err != nil {
+			return nil, err
+		}
 	}
 	found := []announce.Award{}
 	if all != nil {
@@ -97,11 +113,15 @@ func (h *Handler) boards(ctx context.Context, r *request, last uint64) (*answer,
 	if err != nil {
 		return nil, err
 	}
+	rule := r.path("rule")
+	if err := noRule(all, rule); err != nil {
+		return nil, err
+	}
 	found := []announce.Leaderboard{}
 	if all != nil {
 		for i := range all.Leaderboards {
 			b := all.Leaderboards[i]
-			if b.Rule != r.path("rule") || within != "" && !b.Window.Contains(instant) {
+			if b.Rule != rule || within != "" && !b.Window.Contains(instant) {
 				continue
 			}
 			lines, ok := part(b.Standings, top, around)

@@ -86,6 +86,7 @@ func (b *books) report(from, to uint64) announce.Report {
 		}
 		r.Leaderboards = append(r.Leaderboards, board)
 	}
+	r.Rules = []string{"daily", "mount", "none-yet"} // the rule of the awards was dropped since
 	r.Sales = []announce.Sale{{Rule: "mount", Scope: "world", Attempts: []announce.PurchaseAttempt{
 		{Player: "Buyer Kim", State: rules.Reserved, Server: "eu-1", ID: "b1"}, {Player: "Denied Quorra", State: rules.SoldOut},
 	}}}
@@ -278,7 +279,7 @@ func TestAwards(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/v1/awards": "p1 p2 p3 p4 p5", "/v1/awards?state=final": "p1 p3 p5", "/v1/awards?subject=p2": "p2",
-		"/v1/awards?rule=first&state=provisional": "p2 p4", "/v1/awards?rule=other": "",
+		"/v1/awards?rule=first&state=provisional": "p2 p4", "/v1/awards?rule=none-yet": "", "/v1/awards?rule=mount": "",
 	} {
 		if got, next := list(path); strings.Join(got, " ") != want || next != "" {
 			t.Errorf("%s: %v %q", path, got, next)
@@ -337,6 +338,35 @@ func TestLeaderboards(t *testing.T) {
 	}
 }
 
+// A rule that there is not is told apart from one of which nothing is decided yet, by name.
+// Where no rules can be read, as before anything is settled, none is called unknown.
+func TestUnknownRule(t *testing.T) {
+	s := open(&books{last: 3})
+	for path, want := range map[string]int{
+		"/v1/awards?rule=first": 200, "/v1/awards?rule=none-yet": 200, "/v1/awards?rule=": 200, "/v1/awards?rule=nope": 404, "/v1/awards?rule=nope&state=held": 404,
+		"/v1/leaderboards/daily": 200, "/v1/leaderboards/none-yet": 200, "/v1/leaderboards/nope": 404,
+		"/v1/leaderboards/nope?top=3&window=2000-01-01T00:00:00Z": 404,
+	} {
+		w := s.get(path)
+		var problem struct {
+			Title, Detail string
+			Status        int
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &problem); err != nil || w.Code != want {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+		if want == 404 && (problem.Status != 404 || w.Header().Get("Content-Type") != "application/problem+json" || !strings.Contains(problem.Detail, `"nope"`)) {
+			t.Errorf("%s: %v %s", path, w.Header(), w.Body)
+		}
+	}
+	s = open(&books{})
+	for _, path := range []string{"/v1/awards?rule=nope", "/v1/leaderboards/nope"} {
+		if w := s.get(path); w.Code != 200 {
+			t.Errorf("before anything is settled, %s: %d %s", path, w.Code, w.Body)
+		}
+	}
+}
+
 // Reports come with the newest first, page by page.
 func TestReports(t *testing.T) {
 	s := open(&books{last: 5})
@@ -383,7 +413,7 @@ func TestProblems(t *testing.T) {
 		{"GET", "/v1/awards?page_size=many", 400},
 		{"GET", "/v1/awards?page_token=%21", 400},
 		{"GET", "/v1/awards?page_token=bm9uZQ", 400},
-		{"GET", "/v1/awards?rule=x&page_token=" + page.Next, 400},
+		{"GET", "/v1/awards?rule=daily&page_token=" + page.Next, 400},
 		{"GET", "/v1/awards?rule=a&rule=b", 400},
 		{"GET", "/v1/awards?colour=red", 400},
 		{"GET", "/v1/awards?%zz", 400},
