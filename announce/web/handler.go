@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -120,6 +121,13 @@ func (r *refusal) Error() string { return r.detail }
 func refuse(status int, format string, args ...any) error {
 	return &refusal{status, fmt.Sprintf(format, args...)}
 }
+
+//go:embed openapi.json
+var openAPI []byte
+
+// Document returns the OpenAPI document of the paths of this package. The caller does not
+// change it.
+func Document() []byte { return openAPI }
 
 // Mount makes the paths of this package reachable.
 func (h *Handler) Mount(mux *http.ServeMux) {

@@ -8,13 +8,17 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"photofinish/announce"
 	"photofinish/announce/web"
+	"photofinish/ingest/httpapi/openapitest"
 	"photofinish/rules"
 )
 
@@ -68,7 +72,7 @@ func day(n int64) rules.Window {
 
 func (b *books) report(from, to uint64) announce.Report {
 	r := announce.Empty()
-	r.Cut = &announce.Cut{Number: to, From: from, Kind: rules.HourCut, Lagging: []announce.Lag{}}
+	r.Cut = &announce.Cut{Number: to, From: from, Kind: rules.HourCut, Lagging: []announce.Lag{}, Refused: []rules.Tally{}, Behind: []rules.Tally{}}
 	for i := range 5 {
 		state := rules.Provisional
 		if i%2 == 0 {
@@ -95,13 +99,16 @@ func (b *books) report(from, to uint64) announce.Report {
 
 type site struct {
 	*http.ServeMux
+	testing.TB
 	books *books
 	now   time.Time
 }
 
-func open(b *books) *site {
-	s := &site{ServeMux: http.NewServeMux(), books: b, now: time.Unix(1e9, 0)}
+func open(t testing.TB, b *books) *site {
+	t.Helper()
+	s := &site{ServeMux: http.NewServeMux(), TB: t, books: b, now: time.Unix(1e9, 0)}
 	web.New(b, access, slog.New(slog.DiscardHandler), func() time.Time { return s.now }).Mount(s.ServeMux)
+	s.HandleFunc("/", web.NotFound)
 	return s
 }
 
@@ -125,15 +132,87 @@ func (s *site) get(path string, headers ...string) *httptest.ResponseRecorder {
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
+	return s.do(r)
+}
+
+// document is openapi.json, checked once.
+var document struct {
+	sync.Once
+	*openapitest.Document
+}
+
+// do answers a request, and holds it and the answer to openapi.json.
+func (s *site) do(r *http.Request) *httptest.ResponseRecorder {
+	s.Helper()
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
+	document.Do(func() { document.Document = openapitest.Load(s, web.Document()) })
+	document.Conforms(s, r, w.Code, w.Header(), w.Body.Bytes())
 	return w
+}
+
+// The document has exactly the paths that are mounted, and of each the parameters that it
+// takes.
+func TestDocument(t *testing.T) {
+	s := open(t, &books{last: 3})
+	s.get("/")
+	paths := document.Doc.Paths.Map()
+	for path, item := range paths {
+		address := strings.NewReplacer("{cut}", "2", "{rule}", "daily").Replace(path)
+		var query []string
+		for _, p := range item.Get.Parameters {
+			if p.Value.In == "query" {
+				query = append(query, p.Value.Name+"="+map[string]string{
+					"page_size": "2", "top": "3", "state": "held", "window": "2000-01-01T00:00:00Z", "rule": "mount",
+				}[p.Value.Name])
+			}
+		}
+		if w := s.get(address + "?" + strings.Join(query, "&")); w.Code != 200 {
+			t.Errorf("%s?%s: %d %s", address, strings.Join(query, "&"), w.Code, w.Body)
+		}
+	}
+	for _, path := range []string{"/", "/reports/{cut}", "/v1/reports", "/v1/reports/{cut}", "/v1/awards", "/v1/leaderboards/{rule}"} {
+		if paths[path] == nil {
+			t.Errorf("%s is mounted and not in the document", path)
+		}
+	}
+	if w := s.get("/v1/leaderboards"); w.Code != 404 {
+		t.Errorf("a list of no rule: %d", w.Code)
+	}
+}
+
+// Every report that the golden files have is what the document says of one: those of
+// operators, and of corrections, held awards, sales and hostile names.
+func TestReportsConform(t *testing.T) {
+	d := openapitest.Load(t, web.Document())
+	files, err := filepath.Glob("../testdata/*.json")
+	if err != nil || len(files) < 8 {
+		t.Fatalf("%d files: %v", len(files), err)
+	}
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list struct{ Reports []json.RawMessage }
+		if err := json.Unmarshal(body, &list); err != nil {
+			t.Fatal(err)
+		}
+		if list.Reports == nil {
+			list.Reports = []json.RawMessage{body}
+		}
+		for i, report := range list.Reports {
+			if err := d.Holds("Report", report); err != nil {
+				t.Errorf("%s, report %d: %v", file, i+1, err)
+			}
+		}
+	}
 }
 
 // Pages and JSON say the same in the public form, with the headers that keep a browser from
 // doing anything else than showing them.
 func TestPublicForm(t *testing.T) {
-	s := open(&books{last: 3})
+	s := open(t, &books{last: 3})
 	for _, path := range []string{"/", "/reports/2", "/v1/reports", "/v1/reports/2"} {
 		for _, accept := range []string{"text/html,*/*", "application/json"} {
 			w := s.get(path, "Accept", accept)
@@ -164,7 +243,7 @@ func TestPublicForm(t *testing.T) {
 // and a key that is not known is told so, instead of being given less than it asks for.
 func TestOperatorsKey(t *testing.T) {
 	for _, order := range [][]string{{"", "pf_operator"}, {"pf_operator", ""}, {"pf_server", "pf_operator"}, {"pf_operator", "pf_server"}} {
-		s := open(&books{last: 3})
+		s := open(t, &books{last: 3})
 		for _, path := range []string{"/", "/reports/2", "/v1/reports", "/v1/reports/2"} {
 			for _, key := range slices.Concat(order, order) {
 				var headers []string
@@ -185,7 +264,7 @@ func TestOperatorsKey(t *testing.T) {
 			}
 		}
 	}
-	s := open(&books{last: 3})
+	s := open(t, &books{last: 3})
 	w := s.get("/v1/reports", "Authorization", "Bearer pf_wrong")
 	if w.Code != 401 || w.Header().Get("WWW-Authenticate") == "" || !strings.Contains(w.Body.String(), "not known") {
 		t.Errorf("a wrong key: %d %v %s", w.Code, w.Header(), w.Body)
@@ -200,7 +279,7 @@ func TestOperatorsKey(t *testing.T) {
 
 // A client that has the answer is told that it is still so; after a further cut it is not.
 func TestAnswersAreKept(t *testing.T) {
-	s := open(&books{last: 3})
+	s := open(t, &books{last: 3})
 	first := s.get("/")
 	tag := first.Header().Get("ETag")
 	for range 10 {
@@ -221,7 +300,7 @@ func TestAnswersAreKept(t *testing.T) {
 // While the store is away, what was read before is shown; what was not is 503, and comes
 // when the store is back.
 func TestStoreAway(t *testing.T) {
-	s := open(&books{err: errors.New("connection refused")})
+	s := open(t, &books{err: errors.New("connection refused")})
 	if w := s.get("/v1/awards"); w.Code != 503 || w.Header().Get("Retry-After") == "" || w.Header().Get("Content-Type") != "application/problem+json" ||
 		strings.Contains(w.Body.String(), "refused") {
 		t.Errorf("before anything is known: %d %s", w.Code, w.Body)
@@ -243,7 +322,7 @@ func TestStoreAway(t *testing.T) {
 
 // Before anything is settled lists are empty and the page says so.
 func TestNothingSettled(t *testing.T) {
-	s := open(&books{})
+	s := open(t, &books{})
 	for path, want := range map[string]string{
 		"/v1/awards": `"awards": []`, "/v1/reports": `"reports": []`, "/v1/leaderboards/daily": `"leaderboards": []`, "/": "Nothing is settled yet",
 	} {
@@ -261,7 +340,7 @@ func TestNothingSettled(t *testing.T) {
 
 // Filters choose awards, and pages follow each other without a gap or a repetition.
 func TestAwards(t *testing.T) {
-	s := open(&books{last: 3})
+	s := open(t, &books{last: 3})
 	list := func(path string) (subjects []string, next string) {
 		t.Helper()
 		w := s.get(path)
@@ -302,7 +381,7 @@ func TestAwards(t *testing.T) {
 
 // Boards of a rule by window, from the top or around a subject.
 func TestLeaderboards(t *testing.T) {
-	s := open(&books{last: 3})
+	s := open(t, &books{last: 3})
 	for _, test := range []struct {
 		query string
 		want  string // of each board its lines
@@ -341,7 +420,7 @@ func TestLeaderboards(t *testing.T) {
 // A rule that there is not is told apart from one of which nothing is decided yet, by name.
 // Where no rules can be read, as before anything is settled, none is called unknown.
 func TestUnknownRule(t *testing.T) {
-	s := open(&books{last: 3})
+	s := open(t, &books{last: 3})
 	for path, want := range map[string]int{
 		"/v1/awards?rule=first": 200, "/v1/awards?rule=none-yet": 200, "/v1/awards?rule=": 200, "/v1/awards?rule=nope": 404, "/v1/awards?rule=nope&state=held": 404,
 		"/v1/leaderboards/daily": 200, "/v1/leaderboards/none-yet": 200, "/v1/leaderboards/nope": 404,
@@ -359,7 +438,7 @@ func TestUnknownRule(t *testing.T) {
 			t.Errorf("%s: %v %s", path, w.Header(), w.Body)
 		}
 	}
-	s = open(&books{})
+	s = open(t, &books{})
 	for _, path := range []string{"/v1/awards?rule=nope", "/v1/leaderboards/nope"} {
 		if w := s.get(path); w.Code != 200 {
 			t.Errorf("before anything is settled, %s: %d %s", path, w.Code, w.Body)
@@ -369,7 +448,7 @@ func TestUnknownRule(t *testing.T) {
 
 // Reports come with the newest first, page by page.
 func TestReports(t *testing.T) {
-	s := open(&books{last: 5})
+	s := open(t, &books{last: 5})
 	var numbers []uint64
 	path := "/v1/reports?page_size=2"
 	for {
@@ -397,7 +476,7 @@ func TestReports(t *testing.T) {
 // What cannot be answered is a problem that says why, and repeats nothing that was sent
 // unquoted.
 func TestProblems(t *testing.T) {
-	s := open(&books{last: 3})
+	s := open(t, &books{last: 3})
 	next := s.get("/v1/awards?page_size=1")
 	var page struct {
 		Next string `json:"next_page_token"`
@@ -425,8 +504,7 @@ func TestProblems(t *testing.T) {
 		{"POST", "/v1/awards", 405},
 		{"DELETE", "/", 405},
 	} {
-		w := httptest.NewRecorder()
-		s.ServeHTTP(w, httptest.NewRequest(test.method, test.path, http.NoBody))
+		w := s.do(httptest.NewRequest(test.method, test.path, http.NoBody))
 		var problem struct {
 			Title, Detail string
 			Status        int

@@ -79,8 +79,12 @@ func (a *app) run(ctx context.Context, does roles) (err error) {
 			return err
 		}
 	}
+	document, err := does.document()
+	if err != nil {
+		return err
+	}
 	if does.ingest {
-		closeNode, err := p.addIngest(ctx, known)
+		closeNode, err := p.addIngest(ctx, known, document)
 		if err != nil {
 			return err
 		}
@@ -91,6 +95,9 @@ func (a *app) run(ctx context.Context, does roles) (err error) {
 	}
 	if does.announce {
 		web.New(web.Tables(p.later.Conn()), access(known), a.log, time.Now).Mount(p.public)
+		if !does.ingest {
+			p.public.HandleFunc("/openapi.json", serve.OpenAPI(document))
+		}
 	}
 	p.health.Add("configuration", p.configuration)
 	if public != nil {
@@ -103,6 +110,18 @@ func (a *app) run(ctx context.Context, does roles) (err error) {
 	defer stop()
 	go p.reloadOnHangup(ctx)
 	return p.group.Run(ctx)
+}
+
+// document returns the OpenAPI document of the roles' paths.
+func (r roles) document() ([]byte, error) {
+	var documents [][]byte
+	if r.ingest {
+		documents = append(documents, httpapi.Document())
+	}
+	if r.announce {
+		documents = append(documents, web.Document())
+	}
+	return serve.Document(documents...)
 }
 
 // say tells a person who looks where to go on. Logs have it at their own level.
@@ -199,7 +218,7 @@ func forwardAll(ctx context.Context, node *ingest.Node) error {
 
 // addIngest opens the node, which needs no ClickHouse, and adds it with its keys. The
 // function that it returns closes the node.
-func (p *process) addIngest(ctx context.Context, known *keys.Store) (closeNode func() error, err error) {
+func (p *process) addIngest(ctx context.Context, known *keys.Store, document []byte) (closeNode func() error, err error) {
 	o := &p.options
 	cfg, err := o.ingestConfig(p.spoolDir())
 	if err != nil {
@@ -212,7 +231,7 @@ func (p *process) addIngest(ctx context.Context, known *keys.Store) (closeNode f
 	}
 	taken := &acceptor{node: node, now: time.Now}
 	handler, err := httpapi.New(taken, known, p.log, httpapi.Config{
-		Now: time.Now, MaxBody: o.maxBody, Rate: o.rate, Count: p.metrics.Event, Refused: p.metrics.Refused,
+		Now: time.Now, MaxBody: o.maxBody, Rate: o.rate, Document: document, Count: p.metrics.Event, Refused: p.metrics.Refused,
 	})
 	if err != nil {
 		return nil, usageError{err}

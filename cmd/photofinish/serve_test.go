@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"photofinish/ingest/httpapi/openapitest"
 )
 
 // program is photofinish as a process of its own.
@@ -99,9 +102,9 @@ func (p *program) says(want *regexp.Regexp) string {
 }
 
 // get reads a path.
-func get(t *testing.T, url string) (int, string) {
+func get(t *testing.T, address string) (int, string) {
 	t.Helper()
-	answer, err := http.Get(url)
+	answer, err := http.Get(address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +113,24 @@ func get(t *testing.T, url string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	conforms(t, answer, body)
 	return answer.StatusCode, string(body)
+}
+
+// conforms holds an answer to the document of the process that gave it.
+func conforms(t *testing.T, answer *http.Response, body []byte) {
+	t.Helper()
+	r := answer.Request
+	document, err := http.Get((&url.URL{Scheme: "http", Host: r.URL.Host, Path: "/openapi.json"}).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer document.Body.Close()
+	text, err := io.ReadAll(document.Body)
+	if err != nil || document.StatusCode != http.StatusOK { // the operators' listener has none
+		return
+	}
+	openapitest.Load(t, text).Conforms(t, r, answer.StatusCode, answer.Header, body)
 }
 
 // eventually asks until the answer is right: what another process does has no signal.

@@ -15,11 +15,9 @@ import (
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/legacy"
 
 	"photofinish/ingest"
+	"photofinish/ingest/httpapi/openapitest"
 	"photofinish/ingest/keys"
 )
 
@@ -218,61 +216,22 @@ func (v *verdict) refused(t testing.TB, status int, says string) {
 }
 
 // document is openapi.json, checked once.
-var document = sync.OnceValues(func() (routers.Router, error) {
-	openapi3filter.RegisterBodyDecoder(mediaNDJSON, openapi3filter.FileBodyDecoder)
-	for _, media := range []string{mediaEvent, mediaBatch, "application/vnd.oai.openapi+json"} {
-		openapi3filter.RegisterBodyDecoder(media, openapi3filter.JSONBodyDecoder)
-	}
-	doc, err := openapi3.NewLoader().LoadFromData(openAPI)
-	if err == nil {
-		err = doc.Validate(context.Background())
-	}
-	if err != nil {
-		return nil, err
-	}
-	return legacy.NewRouter(doc)
-})
+var document struct {
+	sync.Once
+	*openapitest.Document
+}
 
 // conforms fails the test where the answer is none that the document has for the
 // request, and where a request that was taken is none that it allows.
 func conforms(t testing.TB, r *http.Request, w *httptest.ResponseRecorder) {
 	t.Helper()
-	router, err := document()
-	if err != nil {
-		t.Fatalf("openapi.json: %v", err)
-	}
-	route, path, err := router.FindRoute(r)
-	if w.Code == http.StatusNotFound || w.Code == http.StatusMethodNotAllowed {
-		if err == nil {
-			t.Errorf("%s %s is answered %d and in the document", r.Method, LogPath(r), w.Code)
-		}
-		return
-	}
-	if err != nil {
-		t.Fatalf("%s %s is answered %d and not in the document: %v", r.Method, LogPath(r), w.Code, err)
-	}
-	in := &openapi3filter.RequestValidationInput{
-		Request: r, PathParams: path, Route: route,
-		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true, MultiError: true},
-	}
-	if w.Code == http.StatusOK && !bytes.Contains(w.Body.Bytes(), []byte(`"rejected":[{`)) {
-		if err := openapi3filter.ValidateRequest(t.Context(), in); err != nil {
-			t.Errorf("taken, but not as the document has it: %v", err)
-		}
-	}
-	out := &openapi3filter.ResponseValidationInput{RequestValidationInput: in, Status: w.Code, Header: w.Header(), Options: in.Options}
-	out.SetBodyBytes(w.Body.Bytes())
-	if err := openapi3filter.ValidateResponse(t.Context(), out); err != nil {
-		t.Errorf("the answer is not as the document has it: %v", err)
-	}
+	document.Do(func() { document.Document = openapitest.Load(t, openAPI) })
+	document.Conforms(t, r, w.Code, w.Header(), w.Body.Bytes())
 }
 
 // The document is valid, has exactly the routes that are mounted, and is served.
 func TestDocument(t *testing.T) {
 	a := newAPI(t, Config{})
-	if _, err := document(); err != nil {
-		t.Fatal(err)
-	}
 	var doc struct{ Paths map[string]map[string]any }
 	if err := json.Unmarshal(openAPI, &doc); err != nil {
 		t.Fatal(err)

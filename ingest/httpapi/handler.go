@@ -56,6 +56,10 @@ type Config struct {
 	// its size of memory: DefaultInFlight.
 	InFlight int64
 
+	// Document is what /openapi.json gives, of a process that has more paths than those of
+	// this package: Document().
+	Document []byte
+
 	// Count, where set, is told what became of events: ResultAccepted and so on.
 	Count func(result string, n int)
 	// Refused, where set, is told of each request that is refused whole, and of each clock
@@ -87,6 +91,9 @@ const (
 
 func (c Config) complete() (Config, error) {
 	c.MaxBody = cmp.Or(c.MaxBody, DefaultMaxBody)
+	if c.Document == nil {
+		c.Document = openAPI
+	}
 	c.Rate = cmp.Or(c.Rate, DefaultRate)
 	c.KeyBodies = cmp.Or(c.KeyBodies, DefaultKeyBodies)
 	c.Bodies = cmp.Or(c.Bodies, DefaultBodies)
@@ -149,6 +156,10 @@ const (
 //go:embed openapi.json
 var openAPI []byte
 
+// Document returns the OpenAPI document of the paths of this package. The caller does not
+// change it.
+func Document() []byte { return openAPI }
+
 // Mount makes the paths of this package reachable. Another method than a path has is
 // answered 405 here, so the mux must not have patterns of a method and "/" alone, such
 // as "GET /": use "/" or "GET /{$}".
@@ -196,5 +207,5 @@ func (h *Handler) Gaps() []Gap { return h.gaps.list() }
 
 func (h *Handler) openAPI(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/vnd.oai.openapi+json;version=3.1")
-	_, _ = w.Write(openAPI) // a client that has gone needs no answer
+	_, _ = w.Write(h.cfg.Document) // a client that has gone needs no answer
 }

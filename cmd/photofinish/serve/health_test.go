@@ -5,12 +5,58 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"photofinish/announce/web"
+	"photofinish/ingest/httpapi"
+	"photofinish/ingest/httpapi/openapitest"
 )
 
 func get(handler http.Handler, method, path string) (int, string) {
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, httptest.NewRequest(method, path, http.NoBody))
 	return w.Code, w.Body.String()
+}
+
+// asked is get, and holds request and answer to the document of all paths.
+func asked(t *testing.T, handler http.Handler, method, path string) (int, string) {
+	t.Helper()
+	document, err := Document(httpapi.Document(), web.Document())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w := httptest.NewRequest(method, path, http.NoBody), httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	openapitest.Load(t, document).Conforms(t, r, w.Code, w.Header(), w.Body.Bytes())
+	return w.Code, w.Body.String()
+}
+
+// One document has the paths of all packages; what they name alike must be the same.
+func TestDocument(t *testing.T) {
+	body, err := Document(httpapi.Document(), web.Document())
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := openapitest.Load(t, body).Doc.Paths
+	for _, path := range []string{"/v1/events", "/v1/source-log", "/v1/awards", "/v1/leaderboards/{rule}", "/v1/reports", "/", "/healthz", "/readyz", "/openapi.json"} {
+		if paths.Value(path) == nil {
+			t.Errorf("the document lacks %s", path)
+		}
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/openapi.json", OpenAPI(body))
+	if code, served := asked(t, mux, "GET", "/openapi.json"); code != 200 || served != string(body) {
+		t.Errorf("it is served as %d %s", code, served)
+	}
+	for name, wrong := range map[string]string{
+		"no document":     `[]`,
+		"another version": `{"openapi":"3.0.0"}`,
+		"another path":    `{"openapi":"3.1.0","paths":{"/healthz":{}}}`,
+		"another schema":  `{"openapi":"3.1.0","components":{"schemas":{"Health":{"type":"string"}}}}`,
+	} {
+		if _, err := Document(httpapi.Document(), []byte(wrong)); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
 }
 
 // Health names every part with its state; the public sees no reasons; and a process that
@@ -43,15 +89,15 @@ func TestHealth(t *testing.T) {
 		{public, "GET", "/readyz", 200, `{"ready":true}`},
 		{public, "POST", "/healthz", 405, `{}`},
 	} {
-		if code, body := get(test.on, test.method, test.path); code != test.code || body != test.body+"\n" {
+		if code, body := asked(t, test.on, test.method, test.path); code != test.code || body != test.body+"\n" {
 			t.Errorf("%s %s: %d %s", test.method, test.path, code, body)
 		}
 	}
 	full = errors.New("the disk of /srv/spool is full")
-	if code, body := get(public, "GET", "/readyz"); code != 503 || body != "{\"ready\":false}\n" {
+	if code, body := asked(t, public, "GET", "/readyz"); code != 503 || body != "{\"ready\":false}\n" {
 		t.Errorf("a full spool: %d %s", code, body)
 	}
-	if code, body := get(operators, "GET", "/readyz"); code != 503 || body != `{"ready":false,"detail":"the disk of /srv/spool is full"}`+"\n" {
+	if code, body := asked(t, operators, "GET", "/readyz"); code != 503 || body != `{"ready":false,"detail":"the disk of /srv/spool is full"}`+"\n" {
 		t.Errorf("a full spool, for operators: %d %s", code, body)
 	}
 }
