@@ -24,7 +24,8 @@ func (a *app) explainCommand() *cobra.Command {
 		Use:   "explain RULE SUBJECT",
 		Short: "Show why a player or guild got something, or not",
 		Long: `Reads the evidence about a subject from the log again: what counts, what it adds up to, the
-event that decided, who came next, and what the ledger said about the subject since.`,
+event that decided, who came next, and what the ledger said about the subject since; where it
+did not win, who did and by how much; and which of its events came with other content.`,
 		Example: `  photofinish explain first-100-kills BOT:Victor
   photofinish explain daily-kills BOT:Rock --windows 3`,
 		Args: exactArgs("RULE", "SUBJECT"),
@@ -68,7 +69,11 @@ func (a *app) runExplain(ctx context.Context, o explainOptions, rule, subject st
 
 func (a *app) printCase(c *settle.Case) {
 	a.printf("\n%s, %s\n", c.Scope, windowText(c.Window))
-	a.printf("  %d events from %s to %s add up to %s", c.Events, c.First, c.Last, c.Tally)
+	if c.Events > 0 {
+		a.printf("  %d events from %s to %s add up to %s", c.Events, c.First, c.Last, c.Tally)
+	} else {
+		a.printf("  no event counts")
+	}
 	if c.Needed > 0 {
 		a.printf(" of the %d needed", c.Needed)
 	}
@@ -80,12 +85,60 @@ func (a *app) printCase(c *settle.Case) {
 		a.printf("  reached at %s ± %s by event %s of server %s (node %s, offset %d)\n",
 			c.Claim.Point, (time.Duration(c.Claim.OffNs()) + time.Microsecond - 1).Truncate(time.Microsecond), visible(d.ID), visible(d.Server), d.Node, d.Offset)
 	}
+	for i := range c.Conflicts {
+		a.printf("  %s\n", disputeText(&c.Conflicts[i]))
+	}
 	for i := range c.Entries {
 		a.printf("  cut %d: %s\n", c.Entries[i].Cut, entryText(&c.Entries[i]))
 	}
 	if len(c.Entries) == 0 {
 		a.printf("  the ledger says nothing about it\n")
 	}
+	for i := range c.Winners {
+		a.printf("  %s\n", winnerText(&c.Winners[i], c))
+	}
+}
+
+// disputeText says an event that came with two contents in words.
+func disputeText(d *settle.Dispute) string {
+	counts := "the one for this subject counts"
+	if !d.Counts {
+		counts = "the one for this subject does not count"
+	}
+	var players []string
+	for _, p := range d.Players {
+		players = append(players, visible(p))
+	}
+	return fmt.Sprintf("conflict: event %s of server %s came with more than one content, naming %s; %s", visible(d.ID), visible(d.Server), strings.Join(players, " and "), counts)
+}
+
+// winnerText says who won instead, and by how much.
+func winnerText(w *settle.Winner, c *settle.Case) string {
+	text := fmt.Sprintf("place %d went to %s", w.Place, visible(w.Subject))
+	switch {
+	case w.State == rules.Held:
+		text = fmt.Sprintf("place %d is held for %s", w.Place, visible(w.Subject))
+	case w.Place == 0:
+		text = fmt.Sprintf("a unit went to %s", visible(w.Subject))
+	}
+	text += fmt.Sprintf(" at %s", w.Point)
+	if w.Score != nil {
+		text += fmt.Sprintf(", with %s against %s", w.Score, c.Tally)
+	}
+	switch {
+	case w.AheadNs != nil && *w.AheadNs < 0:
+		text += fmt.Sprintf(", %s after", time.Duration(-*w.AheadNs))
+	case w.AheadNs != nil && *w.AheadNs == 0:
+		text += ", the same instant"
+	case w.AheadNs != nil:
+		text += fmt.Sprintf(", %s before", time.Duration(*w.AheadNs))
+	case c.Needed > 0:
+		text += fmt.Sprintf(", having all %d, against %s", c.Needed, c.Tally)
+	}
+	if w.AheadNs != nil && !w.Certain {
+		text += "; their intervals overlap"
+	}
+	return text + "; outcome " + w.Outcome
 }
 
 func windowText(w rules.Window) string {

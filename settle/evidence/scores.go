@@ -296,39 +296,58 @@ func (r *Reader) without(ctx context.Context, prev *rules.Cut, rows []*rules.Rec
 	return slices.DeleteFunc(rows, func(rec *rules.Record) bool { return known[rec.Identity()] }), nil
 }
 
-// Subject returns all records that count for a rule and subject, in any window, and how
-// many further rows each identity has.
-func (r *Reader) Subject(ctx context.Context, rule *rules.Rule, cut *rules.Cut, subject string) ([]rules.Record, map[rules.Identity]int, error) {
+// Subject returns the evidence about a subject under a rule, as a cut bounds it.
+func (r *Reader) Subject(ctx context.Context, rule *rules.Rule, cut *rules.Cut, subject string) (*OfSubject, error) {
 	q := &query{}
 	scan := wholeRecords()
 	statement := "SELECT " + scan.columns + "\nFROM event_log\nWHERE " + rule.Subject + " = " + q.text(subject) + " AND " + q.matches(rule) + " AND " + q.within(cut)
 	var rows []*rules.Record
-	copies := map[rules.Identity]int{}
+	of := &OfSubject{Copies: map[rules.Identity]int{}}
 	err := r.each(ctx, "read the events of "+subject, statement, q.args, func(rs driver.Rows) error {
 		rec, err := scan.record(rs)
 		if err != nil {
 			return err
 		}
 		rows = append(rows, rec)
-		copies[rec.Identity()]++
+		of.Copies[rec.Identity()]++
 		return nil
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	counts, err := r.counting(ctx, cut, playersOf(rows))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	unique, err := r.unique(ctx, rows, counts)
-	if err != nil {
-		return nil, nil, err
-	}
-	var records []rules.Record
-	for _, rec := range unique {
-		if rule.Match(&rec.Event) {
-			records = append(records, *rec)
+	said := map[rules.Identity]bool{}
+	for _, rec := range rows {
+		content, conflict := counts[rec.Identity()]
+		if !conflict || said[rec.Identity()] || !rule.Match(&rec.Event) {
+			continue
+		}
+		said[rec.Identity()] = true
+		of.Conflicts = append(of.Conflicts, rules.Conflict{Identity: rec.Identity(), Counts: content})
+		if !slices.ContainsFunc(rows, func(other *rules.Record) bool { return other.Identity() == rec.Identity() && other.Content == content }) {
+			of.Rivals = append(of.Rivals, *rec)
 		}
 	}
-	return records, copies, nil
+	slices.SortFunc(of.Conflicts, func(a, b rules.Conflict) int { return a.Compare(b.Identity) })
+	unique, err := r.unique(ctx, rows, counts)
+	if err != nil {
+		return nil, err
+	}
+	for _, rec := range unique {
+		if rule.Match(&rec.Event) {
+			of.Records = append(of.Records, *rec)
+		}
+	}
+	return of, nil
+}
+
+// OfSubject is the evidence about a subject.
+type OfSubject struct {
+	Records   []rules.Record         // that count, one of each identity
+	Rivals    []rules.Record         // that would count, had their identity not another content that does; one of each
+	Copies    map[rules.Identity]int // rows of each identity
+	Conflicts []rules.Conflict       // the identities that came with other content too, by identity; Players is not read
 }
