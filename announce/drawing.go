@@ -84,7 +84,7 @@ func (d *drawing) drawAxis(s *svg, a axis) {
 		s.line("pf-axis", a.x(t.at), bottom, a.x(t.at), bottom+50)
 		s.text("pf-tick", a.x(t.at), bottom+190, t.label)
 	}
-	s.text("pf-soft", margin, bottom+430, "0 is "+moment(ticks[0].at, 0)+" UTC")
+	s.text("pf-soft", margin, bottom+430, "0 is "+moment(ticks[0].at)+" UTC")
 	caption := d.caption
 	if d.more > 0 {
 		caption += fmt.Sprintf(" · %d more", d.more)
@@ -139,7 +139,7 @@ func (d *drawing) drawRow(s *svg, a axis, i int) {
 		s.circle("pf-badge", margin+100, top+140, 50)
 	}
 	s.text("pf-name", margin+260, top+190, shown(r.Subject, pictureNameColumns))
-	when := clock(r.Point, r.OffNs())
+	when := clock(&r.Claim)
 	if i > 0 {
 		when = after(d.row[0].Point, r)
 	}

@@ -190,7 +190,7 @@ func shownText(s string) string {
 func pageFuncs() template.FuncMap {
 	return template.FuncMap{
 		"name":         func(s any) string { return shown(fmt.Sprint(s), pageNameColumns+16) },
-		"moment":       pageMoment,
+		"moment":       moment,
 		"award":        func(a Award) string { return claimMoment(&a.claim) },
 		"next":         func(u RunnerUp) string { return claimMoment(&u.claim) },
 		"short":        func(v *reportView) string { return v.short() },
@@ -221,12 +221,6 @@ func pageFuncs() template.FuncMap {
 			return template.HTML(p.inline) //nolint:gosec // the drawing encodes every text in it: see svg.text
 		},
 	}
-}
-
-// pageMoment writes an instant; the uncertainty is an int64 or the constant 0.
-func pageMoment(at rules.Instant, uncertainty any) string {
-	u, _ := uncertainty.(int64)
-	return moment(at, u)
 }
 
 // chipText writes a state with a mark, so that it is told apart without colours.

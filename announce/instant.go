@@ -79,14 +79,43 @@ func pair(ns int64, big time.Duration, bigName string, small time.Duration, smal
 	return text
 }
 
-// clock writes the time of day of an instant in UTC and how far it may be off:
-// "17:32:14 ± 0.5 s". Digits that the uncertainty makes meaningless are dropped.
-func clock(at rules.Instant, uncertaintyNs int64) string {
-	text := at.Time().Format("15:04:05") + fraction(at, uncertaintyNs)
-	if uncertaintyNs > 0 {
-		text += " ± " + atMost(uncertaintyNs)
+// WithinSecond reports whether all that is known of an instant is its second: the source's
+// stamp has whole seconds, and names all of the second that it begins.
+func WithinSecond(point, earliest, latest rules.Instant) bool {
+	second := rules.Instant(time.Second)
+	return earliest == point && latest == point+second-1 && point%second == 0
+}
+
+// clock writes the time of day of a claim in UTC and how far it may be off: "17:32:14 ± 0.5 s",
+// "within the second of 17:32:14", or, where it may be off further to one side,
+// "17:32:14 −50 ms / +1.05 s". Digits that the uncertainty makes meaningless are dropped.
+func clock(c *rules.Claim) string { return within(c, "") }
+
+// moment writes the day as well: "2014-02-12 17:32:14".
+func moment(at rules.Instant) string {
+	return at.Time().Format(time.DateTime) + fraction(at, 0)
+}
+
+// claimMoment writes when something was reached, as clock does with the day: by the
+// corrected clocks, not as the stamp of a server had it whose clock was wrong.
+func claimMoment(c *rules.Claim) string { return within(c, c.Point.Time().Format(time.DateOnly)+" ") }
+
+func within(c *rules.Claim, day string) string {
+	text := day + c.Point.Time().Format("15:04:05") + fraction(c.Point, c.OffNs())
+	before, after := int64(max(c.Point-c.Earliest, 0)), int64(max(c.Latest-c.Point, 0))
+	switch {
+	case WithinSecond(c.Point, c.Earliest, c.Latest):
+		return "within the second of " + text
+	case before == 0 && after == 0:
+		return text
+	case max(before-after, after-before) <= 1:
+		return text + " ± " + atMost(max(before, after))
+	case before == 0:
+		return text + " + at most " + atMost(after)
+	case after == 0:
+		return text + " − at most " + atMost(before)
 	}
-	return text
+	return text + " −" + atMost(before) + " / +" + atMost(after)
 }
 
 // fraction writes the part of a second that matters next to the uncertainty.
@@ -106,15 +135,6 @@ func fraction(at rules.Instant, uncertaintyNs int64) string {
 	}
 	return "." + digits
 }
-
-// moment writes the day as well: "2014-02-12 17:32:14 ± 0.5 s".
-func moment(at rules.Instant, uncertaintyNs int64) string {
-	return at.Time().Format(time.DateOnly) + " " + clock(at, uncertaintyNs)
-}
-
-// claimMoment writes when something was reached: by the corrected clocks, not as the
-// stamp of a server had it whose clock was wrong.
-func claimMoment(c *rules.Claim) string { return moment(c.Point, c.OffNs()) }
 
 // windowText writes a window as briefly as it can be told.
 func windowText(w rules.Window) string {

@@ -64,7 +64,7 @@ func (m *markdown) index(reports []Report) {
 	m.table("Settlement", "Until (UTC)", "In short")
 	for i := range reports {
 		r := &reports[i]
-		m.row(strconv.FormatUint(r.Cut.Number, 10), moment(r.Cut.Through, 0), r.short())
+		m.row(strconv.FormatUint(r.Cut.Number, 10), moment(r.Cut.Through), r.short())
 	}
 	m.WriteByte('\n')
 }
@@ -236,7 +236,7 @@ func (m *markdown) boards(r *Report) {
 			if s.Tied {
 				place += " (tied)"
 			}
-			m.row(place, name(s.Subject), groupedDigits(s.Score.String()), moment(s.Reached, 0), orDash(s.Prize))
+			m.row(place, name(s.Subject), groupedDigits(s.Score.String()), moment(s.Reached), orDash(s.Prize))
 		}
 		m.WriteByte('\n')
 	}
@@ -261,7 +261,7 @@ func (m *markdown) sales(r *Report) {
 			if a.Reason != "" {
 				state += ": " + name(string(a.Reason))
 			}
-			m.row(name(a.Player), moment(a.At, 0), strconv.FormatInt(a.Units, 10), state)
+			m.row(name(a.Player), moment(a.At), strconv.FormatInt(a.Units, 10), state)
 		}
 		m.omitted(omitted, "attempts")
 		m.WriteByte('\n')
@@ -330,7 +330,7 @@ func (m *markdown) waiting(r *Report) {
 		}
 		until := ""
 		if w.FinalAt != 0 {
-			until = ", until " + moment(w.FinalAt, 0)
+			until = ", until " + moment(w.FinalAt)
 		}
 		m.line("- %s · %s · %s%s: %s", name(w.Rule), name(scopeText(w.Scope)), windowText(w.Window), until, w.changes())
 	}

@@ -145,7 +145,7 @@ func (d *drawing) describe() string {
 		if r.place > 0 {
 			who = fmt.Sprintf("Place %d: %s", r.place, who)
 		}
-		lines = append(lines, who+", "+moment(r.Point, r.OffNs())+" UTC.")
+		lines = append(lines, who+", "+claimMoment(&r.Claim)+" UTC.")
 	}
 	return strings.Join(lines, "\n")
 }

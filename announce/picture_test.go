@@ -49,11 +49,32 @@ func TestMoments(t *testing.T) {
 		}
 	}
 	i, _ := rules.ParseInstant("2014-02-12T17:32:14.123456789Z")
-	for u, want := range map[int64]string{
-		0: "17:32:14.123456789", 1: "17:32:14.123456789 ± 1 ns", 12e6: "17:32:14.123 ± 12 ms", 5e8: "17:32:14.12 ± 0.5 s", 3600e9: "17:32:14 ± 1 h",
+	second := i - 123_456_789
+	for _, test := range []struct {
+		point         rules.Instant
+		before, after int64
+		want          string
+	}{
+		{i, 0, 0, "17:32:14.123456789"},
+		{i, 1, 1, "17:32:14.123456789 ± 1 ns"},
+		{i, 12e6, 12e6, "17:32:14.123 ± 12 ms"},
+		{i, 5e8, 5e8 - 1, "17:32:14.12 ± 0.5 s"},
+		{i, 3600e9, 3600e9, "17:32:14 ± 1 h"},
+		{second, 0, 999_999_999, "within the second of 17:32:14"},
+		{second, 0, 1e9, "17:32:14 + at most 1 s"},
+		{second, 0, 999_999_998, "17:32:14 + at most 1 s"},
+		{second, 1e9, 0, "17:32:14 − at most 1 s"},
+		{second, 5e7, 105e7 - 1, "17:32:14 −50 ms / +1.05 s"},
+		{i, 0, 999_999_999, "17:32:14.12 + at most 1 s"},
+		{second + 47e7, 0, 999_999, "17:32:14.47 + at most 1 ms"},
 	} {
-		if got := clock(i, u); got != want {
-			t.Errorf("± %d: %q, want %q", u, got, want)
+		c := rules.Claim{Point: test.point, Earliest: test.point - rules.Instant(test.before), Latest: test.point + rules.Instant(test.after)}
+		if got := clock(&c); got != test.want {
+			t.Errorf("−%d +%d: %q, want %q", test.before, test.after, got, test.want)
+		}
+		day := strings.Replace(test.want, "17:32", "2014-02-12 17:32", 1)
+		if got := claimMoment(&c); got != day {
+			t.Errorf("−%d +%d: %q, want %q", test.before, test.after, got, day)
 		}
 	}
 }

@@ -107,7 +107,7 @@ func (r *Report) heading() string {
 
 // covers says what the report is of, in a sentence.
 func (r *Report) covers() string {
-	until := moment(r.Cut.Through, 0) + " UTC"
+	until := moment(r.Cut.Through) + " UTC"
 	if r.Cut.From == r.Cut.Number {
 		return "Decided from everything that happened before " + until + "."
 	}
@@ -350,7 +350,7 @@ func lagText(l Lag) string {
 	if l.Server != "" {
 		who = "server " + l.Server + " of " + who
 	}
-	return who + ", since " + moment(l.Since-l.Since%rules.Instant(time.Second), 0)
+	return who + ", since " + moment(l.Since-l.Since%rules.Instant(time.Second))
 }
 
 // waitText says until when a held award waits, and for whom; "" of one that is given.
@@ -358,7 +358,7 @@ func waitText(a Award) string {
 	if a.State != rules.Held {
 		return ""
 	}
-	text := "until " + moment(a.Until, 0) + " at the latest"
+	text := "until " + moment(a.Until) + " at the latest"
 	for i, l := range a.WaitsFor {
 		if i == shownNames {
 			return text + fmt.Sprintf(" and %d more", len(a.WaitsFor)-i)

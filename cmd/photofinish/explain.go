@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"photofinish/announce"
 	"photofinish/cmd/clickhouse"
 	"photofinish/rules"
 	"photofinish/settle"
@@ -82,8 +83,8 @@ func (a *app) printCase(c *settle.Case) {
 	}
 	a.printf("\n")
 	if d := c.Deciding; d != nil {
-		a.printf("  reached at %s ± %s by event %s of server %s (node %s, offset %d)\n",
-			c.Claim.Point, (time.Duration(c.Claim.OffNs()) + time.Microsecond - 1).Truncate(time.Microsecond), visible(d.ID), visible(d.Server), d.Node, d.Offset)
+		a.printf("  reached %s by event %s of server %s (node %s, offset %d)\n",
+			reachedText(c.Claim), visible(d.ID), visible(d.Server), d.Node, d.Offset)
 	}
 	for i := range c.Conflicts {
 		a.printf("  %s\n", disputeText(&c.Conflicts[i]))
@@ -97,6 +98,19 @@ func (a *app) printCase(c *settle.Case) {
 	for i := range c.Winners {
 		a.printf("  %s\n", winnerText(&c.Winners[i], c))
 	}
+}
+
+// reachedText says when a claim was reached, as reports and pages do.
+func reachedText(c *rules.Claim) string {
+	switch {
+	case announce.WithinSecond(c.Point, c.Earliest, c.Latest):
+		return fmt.Sprintf("within the second of %s", c.Point)
+	case c.Earliest == c.Latest:
+		return fmt.Sprintf("at %s", c.Point)
+	case (c.Latest-c.Point)-(c.Point-c.Earliest) <= 1 && (c.Point-c.Earliest)-(c.Latest-c.Point) <= 1:
+		return fmt.Sprintf("at %s ± %s", c.Point, (time.Duration(c.OffNs()) + time.Microsecond - 1).Truncate(time.Microsecond))
+	}
+	return fmt.Sprintf("between %s and %s, likeliest at %s", c.Earliest, c.Latest, c.Point)
 }
 
 // disputeText says an event that came with two contents in words.

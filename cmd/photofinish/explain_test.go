@@ -62,3 +62,23 @@ func TestExplainText(t *testing.T) {
 		}
 	}
 }
+
+// When something was reached reads as in reports: a whole second is that second, not one
+// before and after.
+func TestReachedText(t *testing.T) {
+	const noon, s = rules.Instant(1_772_366_400e9), rules.Instant(1e9)
+	for _, test := range []struct {
+		earliest, point, latest rules.Instant
+		want                    string
+	}{
+		{noon, noon, noon + s - 1, "within the second of 2026-03-01T12:00:00Z"},
+		{noon, noon, noon, "at 2026-03-01T12:00:00Z"},
+		{noon - 12e6, noon, noon + 12e6, "at 2026-03-01T12:00:00Z ± 12ms"},
+		{noon - s, noon, noon + 2*s, "between 2026-03-01T11:59:59Z and 2026-03-01T12:00:02Z, likeliest at 2026-03-01T12:00:00Z"},
+		{noon, noon + 1, noon + s, "between 2026-03-01T12:00:00Z and 2026-03-01T12:00:01Z, likeliest at 2026-03-01T12:00:00.000000001Z"},
+	} {
+		if got := reachedText(&rules.Claim{Point: test.point, Earliest: test.earliest, Latest: test.latest}); got != test.want {
+			t.Errorf("%q, not %q", got, test.want)
+		}
+	}
+}

@@ -179,7 +179,7 @@ func (l *Logs) Write(out io.Writer) error {
 	fmt.Fprintf(p, "Real logs: a day of a Counter-Strike server that bots played on, %s lines with %s kills and purchases,\nsettled hour by hour in %d cuts.\n\n",
 		announce.Grouped(l.Summary.Lines), announce.Grouped(l.Report.Cut.Events), l.Report.Cut.Number)
 	for _, a := range l.Report.Awards {
-		p.say("awarded", "First to 100 kills, place %d: %s on %s at %s", a.Place, name(a.Subject), a.At.String()[:10], moment(a.At, a.UncertaintyNs))
+		p.say("awarded", "First to 100 kills, place %d: %s on %s%s", a.Place, name(a.Subject), a.At.String()[:10], stamped(&a))
 	}
 	for _, b := range l.Report.Leaderboards {
 		var top []string
@@ -205,4 +205,13 @@ func (l *Logs) Write(out io.Writer) error {
 	p.WriteString("\nNow a world in which everything goes wrong.\n\n")
 	_, err := io.WriteString(out, p.String())
 	return err
+}
+
+// stamped writes the time of the day of an award's stamp, which names a whole second where
+// the log has no more.
+func stamped(a *announce.Award) string {
+	if announce.WithinSecond(a.At, a.Earliest, a.Latest) {
+		return ", within the second of" + together + a.At.Time().Format("15:04:05")
+	}
+	return " at " + moment(a.At, a.UncertaintyNs)
 }
