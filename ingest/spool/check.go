@@ -27,7 +27,7 @@ type SegmentReport struct {
 	Path     string   `json:"path"`
 	First    uint64   `json:"first,string"`  // its first offset; 0: its header cannot be read
 	Last     uint64   `json:"last,string"`   // the last offset that can be read; First-1: none
-	Events   uint64   `json:"events,string"` // how many can be read
+	Events   uint64   `json:"events,string"` // how many can be read, of those that do not stand in the next segment again
 	Missing  []Span   `json:"missing"`       // offsets that should be in it and cannot be read
 	Problems []string `json:"problems"`      // in words, with bytes and offsets
 }
@@ -146,8 +146,11 @@ func checkFrames(in *scanner, g *segment, newest bool, r *SegmentReport) {
 			here.void = here.void.add(span(offset, g.first+uint64(f.synced))...) // and gaps: no damage of this file
 			continue
 		}
-		r.Events++
-		if offset >= here.next && offset < g.end {
+		inside := offset >= here.next && offset < g.end // else the next segment has it again
+		if inside || g.first == 0 {                     // of a file without a header no offset is known
+			r.Events++
+		}
+		if inside {
 			here.lack(offset)
 			here.next = offset + 1
 			r.Last = offset

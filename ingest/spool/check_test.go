@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 // Check names each damage with file and place, and nothing else; it changes nothing.
@@ -75,6 +76,29 @@ func TestCheckOfALivingSpool(t *testing.T) {
 	if err != nil || !r.OK() || len(r.Segments) != 2 || r.Segments[0].Last != 6 || r.Segments[1].Last != 7 {
 		t.Fatalf("%+v, %v", r, err)
 	}
+}
+
+// After a kill the events of the last round are copied into a new segment. They are counted
+// once, so that the events are as many as the offsets.
+func TestCheckCountsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // so that no mark is written before the kill
+		d := newSim()
+		add(t, d.start(t), "a", "b")
+		s := d.start(t)
+		add(t, s, "c")
+		r, err := check(d.process(), simDir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		events := uint64(0)
+		for _, g := range r.Segments {
+			events += g.Events
+		}
+		expect(t, "segments", len(r.Segments), 2)
+		expect(t, "the first of the second", r.Segments[1].First, 1)
+		expect(t, "events", events, 3)
+		_ = s.Close()
+	})
 }
 
 // What is readable of a segment without a header, and of one with damage, is taken in
