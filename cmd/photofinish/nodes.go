@@ -2,12 +2,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"photofinish/cmd/clickhouse"
 	"photofinish/ingest"
+	"photofinish/rules"
 )
 
 func (a *app) nodesCommand() *cobra.Command {
@@ -44,10 +46,11 @@ func (a *app) listNodesCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				list := lagOf(nodes, rules.Instant(time.Now().UnixNano()))
 				if asJSON {
-					return a.printJSON(nodes)
+					return a.printJSON(list)
 				}
-				a.printNodes(nodes)
+				a.printNodes(list)
 				return nil
 			})
 		},
@@ -56,13 +59,49 @@ func (a *app) listNodesCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) printNodes(nodes []ingest.NodeState) {
+// nodeLine is a node and how far it is behind.
+type nodeLine struct {
+	ingest.NodeState
+	// LagSeconds is how far the watermark is behind this machine's clock, in whole seconds,
+	// rounded down; null where the node has told of nothing yet.
+	LagSeconds *int64 `json:"lag_seconds"`
+}
+
+func lagOf(nodes []ingest.NodeState, now rules.Instant) []nodeLine {
+	list := []nodeLine{}
+	for _, n := range nodes {
+		line := nodeLine{NodeState: n}
+		if n.Watermark > 0 {
+			lag := max(int64(now-n.Watermark), 0) / int64(time.Second)
+			line.LagSeconds = &lag
+		}
+		list = append(list, line)
+	}
+	return list
+}
+
+// lagText writes whole seconds; a node that imports old logs may be years behind.
+func lagText(seconds int64) string {
+	const day = 24 * 60 * 60
+	if seconds < 2*day {
+		return (time.Duration(seconds) * time.Second).String()
+	}
+	return fmt.Sprintf("%d days", seconds/day)
+}
+
+func (a *app) printNodes(nodes []nodeLine) {
 	if len(nodes) == 0 {
 		a.printf("no node has reported anything yet\n")
 	}
 	for i := range nodes {
 		n := &nodes[i]
-		a.printf("%s: %d events, everything before %s; spoke last at %s\n", n.Node, n.Offset, n.Watermark, n.Since)
+		a.printf("%s: sent on up to offset %d, ", n.Node, n.Offset)
+		if n.LagSeconds != nil {
+			a.printf("everything before %s, lag %s", n.Watermark, lagText(*n.LagSeconds))
+		} else {
+			a.printf("has not told of any time yet")
+		}
+		a.printf("; spoke last at %s\n", n.Since)
 		for _, s := range n.Silent {
 			a.printf("  does not wait for server %s, which is silent\n", visible(s.Server))
 		}

@@ -6,6 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"photofinish/ingest"
+	"photofinish/rules"
 )
 
 // scene is a data folder with nodes that import, and a rule: the first to kill a rabbit.
@@ -134,6 +138,59 @@ func TestRetiredNode(t *testing.T) {
 	r := s.settle("02:02:00")
 	if len(r.Awards) != 1 || r.Awards[0].State != "provisional" || len(r.Cut.Lagging) != 0 {
 		t.Errorf("then stands %+v, %+v lag", r.Awards, r.Cut.Lagging)
+	}
+}
+
+// How far each node's watermark is behind is told in words and as JSON, and its offset is
+// not called a number of events: some may be lost or void.
+func TestNodesLag(t *testing.T) {
+	s := newScene(t)
+	s.kill("us", "1", "ada", "00:30:00.000000000", "09:00:00")
+	if list := s.run("nodes", "list"); !strings.Contains(list, "us: sent on up to offset 1, everything before 2026-06-01T09:00:00Z, lag ") || strings.Contains(list, "events") {
+		t.Errorf("the list says:\n%s", list)
+	}
+	since := time.Since(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
+	var list []struct {
+		Node, Watermark, Offset string
+		LagSeconds              *int64 `json:"lag_seconds"`
+	}
+	if err := json.Unmarshal([]byte(s.run("nodes", "list", "--json")), &list); err != nil || len(list) != 1 || list[0].Offset != "1" || list[0].LagSeconds == nil {
+		t.Fatalf("%v: %+v", err, list)
+	}
+	if lag := *list[0].LagSeconds; lag < max(int64(since.Seconds()), 0) || lag > max(int64(since.Seconds()), 0)+60 {
+		t.Errorf("the lag is %d s, after %s", lag, since)
+	}
+	const now = rules.Instant(100e9)
+	lines := lagOf([]ingest.NodeState{{Node: "none"}, {Node: "ahead", Watermark: now + 1}, {Node: "behind", Watermark: now - 61_999_999_999}}, now)
+	if lines[0].LagSeconds != nil || *lines[1].LagSeconds != 0 || *lines[2].LagSeconds != 61 || lagText(61) != "1m1s" || lagText(400*86400+1) != "400 days" {
+		t.Errorf("%+v", lines)
+	}
+}
+
+// A check of a rules file as JSON is one document, whatever it comes to.
+func TestLintJSON(t *testing.T) {
+	s := newScene(t)
+	var lint struct {
+		File, Digest       string
+		OK                 bool
+		Rules              int
+		Problems, Warnings []any
+	}
+	good := filepath.Join(s.dir, "rules.yaml")
+	if err := json.Unmarshal([]byte(must(t, "rules", "lint", "--json", good)), &lint); err != nil || !lint.OK || lint.Rules != 1 ||
+		!strings.HasPrefix(lint.Digest, "sha256:") || lint.File != good || len(lint.Problems) != 0 || lint.Warnings == nil {
+		t.Errorf("of a good file: %v, %+v", err, lint)
+	}
+	bad := s.write("bad.yaml", "version: 1\nrules:\n  - {id: a, kind: sail}\n  - {id: b}\n")
+	out, problems, code := photofinish(t, "rules", "lint", "--json", bad)
+	if err := json.Unmarshal([]byte(out), &lint); err != nil || code != exitUsage || lint.OK || lint.Digest != "" || len(lint.Problems) < 2 {
+		t.Fatalf("of a bad file: exit code %d, %v, %s%s", code, err, out, problems)
+	}
+	if p, _ := lint.Problems[0].(map[string]any); p["line"] != 3.0 || p["rule"] != "a" || p["field"] != "kind" || p["message"] == "" {
+		t.Errorf("the first problem is %v", lint.Problems[0])
+	}
+	if out, _, code := photofinish(t, "rules", "lint", "--json", filepath.Join(s.dir, "none.yaml")); code != exitUsage || out != "" {
+		t.Errorf("of no file: exit code %d, %s", code, out)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,13 +34,20 @@ func (a *app) rulesCommand() *cobra.Command {
 }
 
 func (a *app) lintCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "lint FILE",
-		Short:   "Check a rules file: every problem at once, with its place",
-		Example: "  photofinish rules lint configs/rabbits.yaml",
-		Args:    exactArgs("FILE"),
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "lint FILE",
+		Short: "Check a rules file: every problem at once, with its place",
+		Long: `Checks a rules file and names every problem at once, with its line, column, rule and field.
+A warning is of a rule that says something else than it seems to, and changes no exit code.`,
+		Example: `  photofinish rules lint configs/rabbits.yaml
+  photofinish rules lint --json rules.yaml`,
+		Args: exactArgs("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			set, err := readRuleset(args[0])
+			if asJSON {
+				return a.printLint(args[0], set, err)
+			}
 			if err != nil {
 				return err
 			}
@@ -50,6 +58,35 @@ func (a *app) lintCommand() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	return cmd
+}
+
+// printLint prints what a check of a rules file came to as JSON, and returns why it was
+// refused. A file that cannot be read has no problems to print.
+func (a *app) printLint(file string, set *rules.Ruleset, refused error) error {
+	lint := struct {
+		File     string             `json:"file"`
+		OK       bool               `json:"ok"`
+		Rules    int                `json:"rules"`
+		Digest   string             `json:"digest"`   // empty: it was refused
+		Problems []rulefile.Problem `json:"problems"` // in the order of the file
+		Warnings []string           `json:"warnings"` // by rule
+	}{File: file, Problems: []rulefile.Problem{}, Warnings: []string{}}
+	problems, ok := errors.AsType[*rulefile.Error](refused)
+	switch {
+	case ok:
+		lint.Problems = problems.Problems
+	case refused != nil:
+		return refused
+	default:
+		lint.OK, lint.Rules, lint.Digest = true, len(set.Rules), set.Digest
+		lint.Warnings = append(lint.Warnings, rulefile.Warnings(set)...)
+	}
+	if err := a.printJSON(&lint); err != nil {
+		return err
+	}
+	return refused
 }
 
 func (a *app) explainRulesCommand() *cobra.Command {
