@@ -171,7 +171,11 @@ func (n *Node) sort(b *Batch, clock Clock, r *request) {
 			if i < len(b.Lines) {
 				line = b.Lines[i]
 			}
-			r.result.Rejected = append(r.result.Rejected, Rejected{Line: line, ID: b.Events[i].ID, Error: err.Error()})
+			text := err.Error()
+			if c.Instant < within.from || c.Instant >= within.to {
+				text += "; " + clock.why(b.Clock != nil, c.Instant, r.now)
+			}
+			r.result.Rejected = append(r.result.Rejected, Rejected{Line: line, ID: b.Events[i].ID, Error: text})
 			r.events = r.events[:len(r.events)-1]
 			continue
 		}

@@ -78,5 +78,27 @@ func (c Clock) plausible() bool {
 		(c.MeasuredNs == 0 || rules.MinInstant <= rules.Instant(c.MeasuredNs) && rules.Instant(c.MeasuredNs) < rules.MaxInstant)
 }
 
+// why tells, for a time that is refused, by which clock: what its stamp comes to by the
+// node's, and how the server's is taken to be.
+func (c Clock) why(measured bool, instant rules.Instant, now time.Time) string {
+	text := fmt.Sprintf("by the node's clock, which is at %s, that is %s: the server's clock ", rules.Instant(now.UnixNano()), instant)
+	if !measured {
+		return text + "is taken for right, since it has sent no clock exchange"
+	}
+	switch offset := time.Duration(c.OffsetNs); {
+	case offset > 0:
+		text += fmt.Sprintf("is %s behind", offset)
+	case offset < 0:
+		text += fmt.Sprintf("is %s ahead", -offset)
+	default:
+		text += "is right"
+	}
+	text += fmt.Sprintf(" ± %s", time.Duration(c.ErrNs))
+	if c.MeasuredNs == 0 {
+		return text
+	}
+	return text + fmt.Sprintf(" by the exchange of %s", rules.Instant(c.MeasuredNs))
+}
+
 // correct returns when an event happened by the node's clock.
 func (c Clock) correct(at rules.Instant) rules.Instant { return at.Add(time.Duration(c.OffsetNs)) }

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -47,5 +48,38 @@ func TestAcceptedIntervalHoldsTheDrift(t *testing.T) {
 	b.Clock = &Clock{MeasuredNs: 1}
 	if _, err := n.Accept(t.Context(), b); err == nil {
 		t.Error("an estimate of 1970 is taken")
+	}
+}
+
+// Whose time is refused is told by which clock: a server that is right by its own may be
+// far off by the node's estimate of it.
+func TestRefusedTimeNamesTheClock(t *testing.T) {
+	n, _ := openNode(t, nil, Config{})
+	measured := noon.Add(-time.Minute).UnixNano()
+	for _, test := range []struct {
+		name  string
+		clock *Clock
+		at    float64 // seconds after noon
+		want  string
+	}{
+		{"no exchange", nil, 400, "that is 2026-11-21T12:06:40Z: the server's clock is taken for right, since it has sent no clock exchange"},
+		{"behind", &Clock{OffsetNs: 2 * 3600e9, ErrNs: 20e6, MeasuredNs: measured}, 0, "that is 2026-11-21T14:00:00Z: the server's clock is 2h0m0s behind ± 20ms by the exchange of 2026-11-21T11:59:00Z"},
+		{"ahead", &Clock{OffsetNs: -3600e9, ErrNs: 1}, 2 * 3600, "that is 2026-11-21T13:00:00Z: the server's clock is 1h0m0s ahead ± 1ns"},
+		{"right", &Clock{ErrNs: 5e6}, 301, "that is 2026-11-21T12:05:01Z: the server's clock is right ± 5ms"},
+	} {
+		e := event("a", test.at)
+		r, err := n.Accept(t.Context(), Batch{Server: "eu-1", Region: "eu", Events: []rules.Event{e}, Clock: test.clock})
+		if err != nil || len(r.Rejected) != 1 {
+			t.Fatalf("%s: %+v, %v", test.name, r, err)
+		}
+		want := "at \"" + e.At.String() + "\" is more than 5m0s in the future; by the node's clock, which is at 2026-11-21T12:00:00Z, " + test.want
+		if r.Rejected[0].Error != want {
+			t.Errorf("%s:\n%s, not\n%s", test.name, r.Rejected[0].Error, want)
+		}
+	}
+	e := event("b", 0)
+	e.Player = ""
+	if r, err := n.Accept(t.Context(), Batch{Server: "eu-1", Region: "eu", Events: []rules.Event{e}}); err != nil || len(r.Rejected) != 1 || strings.Contains(r.Rejected[0].Error, "clock") {
+		t.Errorf("of another refusal: %+v, %v", r, err)
 	}
 }
