@@ -122,6 +122,9 @@ type Allocation struct {
 	// Corrects is the ID of the entry that this one puts right.
 	Corrects string `json:"corrects,omitempty"`
 	Seed     string `json:"seed,omitempty"` // of a lottery: the committed seed, hex
+	// Behind is set where the attempt was doubted when it was answered: it stands in the line
+	// behind all who asked before that instant, the end of the cut that answered it.
+	Behind Instant `json:"behind,omitempty"`
 }
 
 // Correction says that an earlier entry was wrong by later evidence. With the

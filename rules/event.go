@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -60,7 +61,7 @@ func (c *Content) UnmarshalText(text []byte) error {
 // every field with its length, so that no two different events collide by where
 // one field ends and the next begins.
 func (e *Event) Digest() Content {
-	var room [512]byte // most events fit, and nothing is allocated for them
+	var room [512]byte // most events fit
 	b := room[:0]
 	for _, s := range [...]string{e.Server, e.Region, e.ID, e.Type, e.Player, e.Guild, e.Target, e.SKU, e.Price.Currency} {
 		b = appendSized(b, s)
@@ -68,13 +69,7 @@ func (e *Event) Digest() Content {
 	for _, n := range [...]uint64{uint64(e.At), uint64(e.Count), uint64(e.Price.Amount), e.Seq, uint64(len(e.Attrs))} {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
-	var few [8]string
-	names := few[:0]
-	for name := range e.Attrs { // order free: they are sorted
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(e.Attrs)) {
 		b = appendSized(appendSized(b, name), e.Attrs[name])
 	}
 	h := sha256.Sum256(b)

@@ -313,6 +313,9 @@ func (g *giving) place(p Placement) []Entry {
 			return nil
 		}
 		e.Award.Refines, e.Award.Seed, e.Award.Tied = current.ID, current.Award.Seed, current.Award.Tied
+		if current.Award.Claim == p.Run.Claim {
+			e.Award.Trust = current.Award.Trust
+		}
 		return []Entry{e}
 	}
 	until := p.Run.Latest.Add(g.Rule.Hold)

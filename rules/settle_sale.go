@@ -21,15 +21,15 @@ import (
 // final; under Keep what was reserved stays and only the rest of the stock is served.
 // Either way the stock is never exceeded.
 //
-// b is nil but where some attempts are doubted; see saleTrusting.
-func (c Contest) settleSale(ev Evidence, st *Standing, m Moment, b *beside) Decision {
+// b is nil where no attempt is doubted; see saleTrusting.
+func (c Contest) settleSale(ev Evidence, st *Standing, m Moment, b *behind) Decision {
 	var d Decision
 	if len(ev.Attempts) > 0 {
 		d.Entries = c.commit(ev, st, 1)
 	}
 	entries, attempts := c.tooLate(ev.Attempts, st, m)
 	d.Entries = append(d.Entries, entries...)
-	s := selling{Contest: c, st: st, m: m, draw: c.draw(ev.Secret), desk: counter{c.Rule, c.Rule.Stock, map[string]int64{}}, allocations: st.Allocations(), beside: b}
+	s := selling{Contest: c, st: st, m: m, draw: c.draw(ev.Secret), desk: counter{c.Rule, c.Rule.Stock, map[string]int64{}}, allocations: st.Allocations(), behind: b}
 	s.draw.single = true
 	if ev.Unanswered {
 		attempts = s.withReserved(attempts)
@@ -41,18 +41,13 @@ func (c Contest) settleSale(ev Evidence, st *Standing, m Moment, b *beside) Deci
 		return d
 	}
 	serving := true
-	b.setAside(&s.desk)
-	for _, w := range c.Rule.queued(s.inQueue(attempts), s.draw) {
+	for _, w := range b.order(c.Rule.queued(s.inQueue(attempts), s.draw), st) {
 		old, known := st.allocations[w.Identity()]
-		if b.has(w.Identity()) {
-			d.Entries = append(d.Entries, s.allocation(w, Reserved, "", ""))
-			continue
-		}
 		if !known {
 			if w.Drawn && !st.committed(1) {
 				d.Again, serving = AgainDraw, false
 			}
-			if serving = serving && s.due(w) && !b.holdsBack(w.Identity()); !serving {
+			if serving = serving && s.due(w); !serving {
 				d.Waits, d.Line = true, append(d.Line, w.Player)
 				continue
 			}
@@ -152,39 +147,52 @@ type selling struct {
 	desk   counter
 
 	allocations []Entry // that stand, by (cut, n)
-	beside      *beside
+	behind      *behind
 }
 
-// beside is what the trusted evidence alone decides of a sale. Of nil it decides nothing.
-type beside struct {
-	units    map[Identity]bool // of attempts that keep their unit, and of those given
-	given    []*Allocation     // to others, where somebody loses theirs
-	asked    map[Identity]bool // the attempts that it knows
-	answered map[Identity]bool // of these, those that are answered now
-	wanted   map[Identity]bool // whose attempt has a unit by all of the evidence
+// behind is which attempts are doubted. Of nil none is.
+type behind struct {
+	last   map[Identity]bool // served after all others
+	wanted map[Identity]bool // which attempts have a unit by all of the evidence
 }
 
-func (b *beside) has(id Identity) bool { return b != nil && b.units[id] }
+func (b *behind) has(id Identity) bool { return b != nil && b.last[id] }
 
-// holdsBack reports whether an attempt without an answer has to wait by the trusted evidence.
-func (b *beside) holdsBack(id Identity) bool { return b != nil && b.asked[id] && !b.answered[id] }
+// wants reports whether an attempt would have a unit if nothing were doubted.
+func (b *behind) wants(id Identity) bool { return b != nil && b.wanted[id] }
 
-// wants reports whether an attempt would have a unit if all evidence counted.
-func (b *beside) wants(id Identity) bool { return b != nil && b.wanted[id] }
-
-// setAside takes the units that are given from the desk.
-func (b *beside) setAside(desk *counter) {
+// order puts what is doubted behind all others in a queue; of that, what has a unit first,
+// and before who asked after it had got that.
+func (b *behind) order(queue []waiting, st *Standing) []waiting {
 	if b == nil {
-		return
+		return queue
 	}
-	for _, a := range b.given {
-		desk.take(a.Player, a.Units)
+	var sure, given, last []waiting
+	for _, w := range queue {
+		_, known := st.allocations[w.Identity()]
+		switch {
+		case !b.has(w.Identity()):
+			sure = append(sure, w)
+		case known:
+			given = append(given, w)
+		default:
+			last = append(last, w)
+		}
 	}
+	for _, w := range given {
+		since := st.allocations[w.Identity()].Allocation.Behind
+		at := slices.IndexFunc(sure, func(o waiting) bool { return !o.Drawn && o.Instant >= since && !b.has(o.Identity()) })
+		if at < 0 {
+			at = len(sure)
+		}
+		sure = slices.Insert(sure, at, w)
+	}
+	return append(sure, last...)
 }
 
 // stays reports whether a reserved unit stays where it is.
 func (s *selling) stays(a *Allocation) bool {
-	return s.Rule.OnCorrection == Keep || s.m.final(a.FinalAt) || s.beside.has(a.Attempt)
+	return s.Rule.OnCorrection == Keep || s.m.final(a.FinalAt)
 }
 
 // standing sets aside the units that stay where they are, and releases those of
@@ -252,6 +260,12 @@ func (s *selling) allocation(w waiting, state AllocationState, reason, corrects 
 		Attempt: rec.Identity(), Player: rec.Player, Region: rec.Region, At: rec.At, Seq: rec.Seq, Instant: rec.Instant,
 		Earliest: rec.Earliest, Latest: rec.Latest, Units: max(rec.Count, 1), State: state, Tied: w.Tied, Reason: reason,
 		Price: r.Price, Item: r.Item, Stock: r.Stock, FinalAt: rec.Instant.Add(r.Correct), Corrects: corrects,
+	}
+	if s.behind.has(rec.Identity()) {
+		e.Allocation.Behind = s.m.Cut.Through
+		if old, known := s.st.allocations[rec.Identity()]; known && old.Allocation.Behind != 0 {
+			e.Allocation.Behind = old.Allocation.Behind
+		}
 	}
 	if w.Drawn && s.st.committed(1) {
 		e.Allocation.Seed = seedText(s.draw.Seed(1))

@@ -24,7 +24,6 @@ type Standing struct {
 	// Up to when events are not doubted, as Contest.Doubts has it.
 	gave       uint64            // the first cut that gave anything, or the last that did by a rule with trust: late
 	firstGiven map[string]uint64 // the same of each subject with an award
-	believed   map[string]uint64 // the last cut that gave a subject an award with TrustBackdated
 }
 
 type placeOf struct {
@@ -73,7 +72,7 @@ func (s *Standing) Apply(e Entry) {
 		s.awards, s.allocations = map[placeOf]Entry{}, map[Identity]Entry{}
 		s.grants, s.held, s.kept = map[holding]int{}, map[holding]bool{}, map[string]bool{}
 		s.denied, s.emptyHanded = map[placeOf]bool{}, map[string]bool{}
-		s.waiting, s.firstGiven, s.believed = map[string]*Waiting{}, map[string]uint64{}, map[string]uint64{}
+		s.waiting, s.firstGiven = map[string]*Waiting{}, map[string]uint64{}
 	}
 	switch e.Kind {
 	case KindAward:
@@ -121,10 +120,7 @@ func (s *Standing) Apply(e Entry) {
 // believe says that the cut gave something to a subject, and what that rests on.
 func (s *Standing) believe(subject, trust string, cut uint64) {
 	s.gave, s.firstGiven[subject] = cmp.Or(s.gave, cut), cmp.Or(s.firstGiven[subject], cut)
-	switch trust {
-	case TrustBackdated:
-		s.believed[subject] = cut
-	case TrustLate:
+	if trust == TrustLate {
 		s.gave, s.firstGiven[subject] = cut, cut
 	}
 }

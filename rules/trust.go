@@ -44,22 +44,16 @@ const (
 // Doubts reports whether a record, which came in the cut of that number and counts for the
 // subject, may not be what takes away anything that was given: it is backdated, and
 // something was given before it came. What is doubted still counts for what nobody has.
-// Where it gave something it is not doubted any more: a subject's events that had come when
-// it was given an award by more than the trusted evidence, and a purchase that was answered.
+// What it gave it has given: see Contest.Sure and behind.
 func (c Contest) Doubts(st *Standing, subject string, rec *Record, cut uint64) bool {
 	if c.Rule.Trust == TrustLate || !rec.Backdated {
 		return false
 	}
-	switch c.Rule.Kind {
-	case Achievement: // of each subject by itself
-		given := st.firstGiven[subject]
-		return given > 0 && cut > given
-	case Sale:
-		if _, answered := st.allocations[rec.Identity()]; answered {
-			return false
-		}
+	given := st.gave
+	if c.Rule.Kind == Achievement { // of each subject by itself
+		given = st.firstGiven[subject]
 	}
-	return st.gave > 0 && cut > max(st.gave, st.believed[subject])
+	return given > 0 && cut > given
 }
 
 // How a contest is decided of which some evidence is doubted: the trusted evidence alone
@@ -78,6 +72,8 @@ func (c Contest) firstTrusting(ev Evidence, st *Standing, m Moment) Decision {
 	if ev.Trusted == nil {
 		return c.withoutWait(c.settleFirst(ev, st, m), st, "")
 	}
+	alone := ev.Trusted.byName()
+	ev.Trusted = &Trusted{Runs: c.Sure(ev.Runs, ev.Trusted.Runs, st)}
 	trusted := ev.trusted()
 	d := c.settleFirst(trusted, st, m)
 	protected, places, sure := c.protected(st, m), 0, maps.Clone(st.firstGiven)
@@ -96,9 +92,9 @@ func (c Contest) firstTrusting(ev Evidence, st *Standing, m Moment) Decision {
 	bound, behind := c.lastEnd(trusted, protected, st, places)+slack(pointers(ev.Runs)), false
 	for try := 1; ; try++ {
 		mixed := ev
-		mixed.Runs, mixed.part = ev.mixed(func(r *Run) bool { return sure[r.Subject] == 0 && (!behind || r.Earliest > bound) }), true
+		mixed.Runs, mixed.part = ev.mixed(c, func(r *Run) bool { return sure[r.Subject] == 0 && (!behind || r.Earliest > bound) }), true
 		some := c.settleFirst(mixed, st, m)
-		if !moves(some.Entries, protected) || sameUpTo(places, some.now, d.now) {
+		if sameUpTo(places, some.now, d.now) || !moves(some.Entries, protected) && !moves(d.Entries, protected) {
 			d = some
 			break
 		}
@@ -109,7 +105,7 @@ func (c Contest) firstTrusting(ev Evidence, st *Standing, m Moment) Decision {
 		takes(some.now)
 		behind = len(sure) == before || try == maxTries
 	}
-	ev.mark(d.Entries)
+	mark(d.Entries, alone)
 	all := placeSeats(c.settleFirst(ev, st, m).now)
 	w := Waiting{Changes: differences(all, placeSeats(d.now))}
 	loses := func(p Placement) bool { return !slices.Contains(all, p.seat()) }
@@ -119,15 +115,55 @@ func (c Contest) firstTrusting(ev Evidence, st *Standing, m Moment) Decision {
 			w.FinalAt = max(w.FinalAt, p.Run.Latest.Add(c.Rule.Correct))
 		}
 	}
+	if w.FinalAt == 0 { // nobody would lose a thing: who was given one and has none any more would get one
+		for i := range ev.Runs {
+			if slices.ContainsFunc(all, func(s seat) bool { return s.subject == ev.Runs[i].Subject }) {
+				w.FinalAt = max(w.FinalAt, ev.Runs[i].Latest.Add(c.Rule.Correct))
+			}
+		}
+	}
 	return c.waiting(d, st, w)
+}
+
+// Sure returns the claims by the trusted evidence, and of a subject that was given an award
+// by more than that, which all of the evidence still bears out, the claim of that award: with
+// it it stays behind those who had been given theirs, whatever else of its events the
+// doubted ones would add to. Both are left unmodified.
+func (c Contest) Sure(all, trusted []Run, st *Standing) []Run {
+	sure := slices.Clone(trusted)
+	of := func(runs []Run, subject string) int {
+		return slices.IndexFunc(runs, func(r Run) bool { return r.Subject == subject })
+	}
+	for _, e := range st.Awards() {
+		a := e.Award
+		i := of(all, a.Claim.Subject)
+		if a.State == Held || a.Trust != TrustBackdated || i < 0 || all[i].Latest > a.Claim.Latest {
+			continue
+		}
+		switch j := of(sure, a.Claim.Subject); {
+		case j < 0:
+			sure = append(sure, c.single(a.Claim))
+		case sure[j].Claim != all[i].Claim && sure[j].Latest >= a.Claim.Latest:
+			sure[j] = c.single(a.Claim)
+		}
+	}
+	slices.SortFunc(sure, func(a, b Run) int { return compareSubjects(&a, &b) })
+	return sure
+}
+
+// single returns a claim as one that a single event makes: its interval alone says where
+// it belongs, and no order of events that are doubted.
+func (c Contest) single(claim Claim) Run {
+	return Run{Claim: claim, events: []countedEvent{{
+		server: claim.Decided.Server, at: claim.At, id: claim.Decided.ID, e: claim.Earliest, l: claim.Latest, amount: Whole(c.Rule.Threshold),
+	}}}
 }
 
 // maxTries bounds how often a world_first is decided to find whose claims move something.
 const maxTries = 8
 
 // mark marks the awards that are given by more than the trusted evidence.
-func (ev Evidence) mark(entries []Entry) {
-	trusted := ev.Trusted.byName()
+func mark(entries []Entry, trusted map[string]*Run) {
 	for _, e := range entries {
 		if a := e.Award; e.Kind == KindAward && a.State != Held && a.Refines == "" {
 			if run := trusted[a.Claim.Subject]; run == nil || run.Claim != a.Claim {
@@ -138,11 +174,11 @@ func (ev Evidence) mark(entries []Entry) {
 }
 
 // protected returns the awards that what is doubted cannot take away: those that were
-// given and may still be changed, and those held by a subject that had been given one,
-// which was corrected.
+// given and may still be changed, and those held that come of a correction, or by a subject
+// that had been given one, which was corrected.
 func (c Contest) protected(st *Standing, m Moment) []Entry {
 	return slices.DeleteFunc(st.Awards(), func(e Entry) bool {
-		return st.firstGiven[e.Award.Claim.Subject] == 0 || e.Award.State != Held && c.stands(&e, m)
+		return st.firstGiven[e.Award.Claim.Subject] == 0 && e.Award.Corrects == "" || e.Award.State != Held && c.stands(&e, m)
 	})
 }
 
@@ -194,36 +230,18 @@ func (c Contest) boardTrusting(ev Evidence, st *Standing, m Moment) Decision {
 	return c.waiting(c.settleBoard(trusted, st, m), st, Waiting{Changes: changes, FinalAt: st.board.Board.FinalAt})
 }
 
-// saleTrusting decides a sale. The units that the trusted evidence leaves where they are
-// stay there, and where it moves any, those that it gives are given; the others are
-// served from everybody. Who would have a unit if nothing were doubted, and gets none
-// now, has no answer as long as that may change.
+// saleTrusting decides a sale. What is doubted is served after everything else, so that it
+// has what nobody else wants, and keeps that as long as nobody does. Who would have a unit
+// if it stood in the line by its stamp, and gets none, has no answer as long as that may
+// change.
 func (c Contest) saleTrusting(ev Evidence, st *Standing, m Moment) Decision {
-	if ev.Trusted == nil {
+	b := c.behind(ev, st)
+	if len(b.last) == 0 {
 		return c.withoutWait(c.settleSale(ev, st, m, nil), st, "")
 	}
-	trusted := ev.trusted()
-	least, all := c.settleSale(trusted, st, m, nil), c.settleSale(ev, st, m, nil)
+	all := c.settleSale(ev, st, m, nil)
 	wanted := unitsAfter(st, &all)
-	b := beside{units: map[Identity]bool{}, asked: map[Identity]bool{}, answered: map[Identity]bool{}, wanted: attemptsOf(wanted)}
-	for i := range trusted.Attempts {
-		b.asked[trusted.Attempts[i].Identity()] = true
-	}
-	corrects := false
-	for _, e := range least.Entries {
-		corrects = corrects || e.Kind == KindCorrection
-		if e.Kind == KindAllocation {
-			b.answered[e.Allocation.Attempt] = true
-		}
-	}
-	for _, a := range unitsAfter(st, &least) {
-		if _, had := st.allocations[a.Attempt]; !had && corrects {
-			b.given = append(b.given, a)
-		} else if !had {
-			continue
-		}
-		b.units[a.Attempt] = true
-	}
+	b.wanted = attemptsOf(wanted)
 	d := c.settleSale(ev, st, m, &b)
 	units := unitsAfter(st, &d)
 	w := Waiting{Changes: differences(unitSeats(wanted), unitSeats(units))}
@@ -232,7 +250,35 @@ func (c Contest) saleTrusting(ev Evidence, st *Standing, m Moment) Decision {
 			w.FinalAt = max(w.FinalAt, a.FinalAt)
 		}
 	}
+	for _, a := range wanted {
+		if w.FinalAt == 0 || len(units) == 0 {
+			w.FinalAt = max(w.FinalAt, a.FinalAt)
+		}
+	}
 	return c.waiting(d, st, w)
+}
+
+// behind returns the attempts that are doubted, and those that have a unit and were when
+// they got it.
+func (c Contest) behind(ev Evidence, st *Standing) behind {
+	b := behind{last: map[Identity]bool{}}
+	if c.Rule.Trust == TrustLate {
+		return b
+	}
+	if ev.Trusted != nil {
+		for i := range ev.Attempts {
+			b.last[ev.Attempts[i].Identity()] = true
+		}
+		for i := range ev.Trusted.Attempts {
+			delete(b.last, ev.Trusted.Attempts[i].Identity())
+		}
+	}
+	for _, e := range st.Allocations() {
+		if e.Allocation.Behind != 0 {
+			b.last[e.Allocation.Attempt] = true
+		}
+	}
+	return b
 }
 
 // unitsAfter returns the allocations of those that have a unit after a decision, by attempt.
@@ -424,15 +470,18 @@ func (ev Evidence) trusted() Evidence {
 	return ev
 }
 
-// mixed returns the claims by all evidence of those for whom it counts, and by the trusted
-// evidence of the others.
-func (ev Evidence) mixed(counts func(*Run) bool) []Run {
+// mixed returns the claims by all evidence of those for whom it counts and makes another,
+// and by the trusted evidence of the others.
+func (ev Evidence) mixed(c Contest, counts func(*Run) bool) []Run {
 	trusted := ev.Trusted.byName()
 	var runs []Run
 	for i := range ev.Runs {
-		if all := &ev.Runs[i]; counts(all) {
-			runs = append(runs, *all)
-		} else if some := trusted[all.Subject]; some != nil {
+		all := &ev.Runs[i]
+		some := trusted[all.Subject]
+		switch {
+		case counts(all) && (some == nil || some.Claim != all.Claim):
+			runs = append(runs, c.single(all.Claim))
+		case some != nil:
 			runs = append(runs, *some)
 		}
 	}

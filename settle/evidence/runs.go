@@ -479,7 +479,7 @@ func (r *Reader) withKnown(ctx context.Context, a Ask, cut *rules.Cut, f *Found,
 		reach, enough := c.Reach(f.Runs, secret)
 		if f.Trusted != nil {
 			other, also := c.Reach(f.Trusted, secret)
-			reach, enough = mixedReach(max(reach, other), r.slack, f.Runs, f.Trusted), enough && also
+			reach, enough = mixedReach(max(reach, other), r.slack, f.Runs, c.Sure(f.Runs, f.Trusted, a.Standing)), enough && also
 		}
 		if enough {
 			f.Reach = &reach
