@@ -192,6 +192,7 @@ func (f *fold) take(e *rules.Entry) {
 		r.Cut.Late += e.Settled.Late
 		r.Cut.TooLate += e.Settled.TooLate
 		r.Cut.Refused, r.Cut.Behind = orNone(e.Settled.Refused), orNone(e.Settled.Behind)
+		r.lack(e.Settled)
 	case rules.KindConflict: // every report says all of them
 	case rules.KindPrize: // is in the lines of its board
 	}
@@ -211,6 +212,16 @@ func (r *Report) wait(e *rules.Entry) {
 		w.Changes = append(w.Changes, Change{c.Place, orNone(c.Gains), orNone(c.Keeps), orNone(c.Loses), Text(c.Item)})
 	}
 	r.Waiting = append(r.Waiting, w)
+}
+
+// lack says what numbers the log lacks, in the place of what a cut before lacked.
+func (r *Report) lack(s *rules.Settled) {
+	r.Lacks, r.MoreLack = []Lack{}, s.MoreLack
+	for _, l := range s.Lacks {
+		if !l.Sparse {
+			r.Lacks = append(r.Lacks, Lack{l.Server, orNone(l.Gaps), l.Older})
+		}
+	}
 }
 
 func orNone[T any](list []T) []T {

@@ -215,6 +215,8 @@ func pageFuncs() template.FuncMap {
 		"attempts":     func(s Sale) []PurchaseAttempt { a, _ := s.shown(); return a },
 		"moreAttempts": func(s Sale) int { _, n := s.shown(); return n },
 		"changes":      Correction.changes,
+		"lack":         lackText,
+		"lacking":      func() string { return lacksText },
 		"lag":          lagText,
 		"wait":         waitText,
 		"drawn": func(p *Picture) template.HTML {

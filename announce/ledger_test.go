@@ -2,6 +2,7 @@ package announce_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -207,14 +208,24 @@ func (l *ledger) settle(through string, events rules.Settled, lagging []string, 
 	return sealed
 }
 
+// lacks is what the log lacks of a server.
+func lacks(server string, sparse bool, spans ...rules.Span) rules.Lack {
+	l := rules.Lack{Server: server, Sparse: sparse, From: 1, Last: 2000}
+	for _, s := range spans {
+		l.Gaps = append(l.Gaps, rules.Gap{Span: s, Since: at("2026-11-20T09:02:00Z")})
+	}
+	return l
+}
+
 // history returns the ledger that the tests show:
 //
 //	1  a held award while eu-3 lags, a shared tie, an unlimited sale, a sealed draw
 //	2  the held award is given, a runner-up microseconds behind on the same server;
 //	   the sale of three mounts begins; the day's board
 //	3  an earlier finish corrects an award (duplicate_award), another is transferred,
-//	   a final one is kept; the board is corrected; a mount moves to an earlier buyer
-//	4  nothing
+//	   a final one is kept; the board is corrected; a mount moves to an earlier buyer;
+//	   the log lacks numbers of two servers
+//	4  nothing, and nothing is missing any more
 //	5  the names of players who would like to hurt the page, a drawn tie, conflicts
 //	6  more attempts are told that the mounts are sold out
 //	7  nothing, much later: everything is final
@@ -261,7 +272,10 @@ func history(t testing.TB) *ledger {
 	newBoard.Board.Corrects = dayBoard.ID
 	lost := allocation("celestial-mount", "Cy", "2026-11-20T08:00:00.3Z", 3, rules.SoldOut, "all 3 are sold")
 	lost.Allocation.Corrects = cyMount.ID
-	l.settle("2026-11-21T09:00:00Z", rules.Settled{Events: 3120, Late: 210, TooLate: 2}, nil,
+	l.settle("2026-11-21T09:00:00Z", rules.Settled{Events: 3120, Late: 210, TooLate: 2, Lacks: []rules.Lack{
+		lacks("eu-1", false, rules.Span{First: 812, Last: 812}), lacks("eu-3", false, rules.Span{First: 1042, Last: 1053}, rules.Span{First: 1060, Last: 1060}),
+		lacks("logs", true, rules.Span{First: 7, Last: 99}),
+	}}, nil,
 		correction(anaGave, "Gil", rules.DuplicateAward, "place 1: earlier evidence came to light"),
 		correction(boGave, "Ana", rules.Transfer, "place 2: earlier evidence came to light"),
 		compensation(boGave, rules.Transfer, "Bo", "golden-carrot", true),
@@ -296,7 +310,9 @@ func history(t testing.TB) *ledger {
 	}
 	drawn := award("boss-7", "region:us", 1, rules.Provisional, true, oak, ash)
 	drawn.Award.Seed = "00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff"
-	l.settle("2026-11-21T11:00:00Z", rules.Settled{Events: 23}, nasty[:3], append(names, drawn)...)
+	hostile := lacks(nasty[0], false, rules.Span{First: 1, Last: math.MaxUint64})
+	hostile.Older = true
+	l.settle("2026-11-21T11:00:00Z", rules.Settled{Events: 23, Lacks: []rules.Lack{hostile, lacks(nasty[6], false, rules.Span{First: 3, Last: 3})}, MoreLack: 2}, nasty[:3], append(names, drawn)...)
 	l.settle("2026-11-21T12:00:00Z", rules.Settled{Events: 2}, nil,
 		allocation("celestial-mount", "Flo", "2026-11-21T11:30:00Z", 3, rules.SoldOut, "all 3 are sold"),
 	)

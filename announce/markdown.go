@@ -97,6 +97,7 @@ func (m *markdown) report(r *Report) {
 	m.waiting(r)
 	m.commitments(r)
 	m.conflicts(r)
+	m.lacks(r)
 	m.paragraph("Ruleset `%s`", digestText(r.Cut.Ruleset))
 }
 

@@ -12,7 +12,7 @@ import (
 // buyers are shown as its rule says, usually by their initials, and who was told no is not
 // shown at all; nor is what would let a reader try names until one fits: the digests of
 // entries that hold one, and the identities of their events. The counts stay. What waits for
-// a person is not shown, nor what is doubted. What belongs to a rule that cannot be
+// a person is not shown, nor what is doubted or has not come. What belongs to a rule that cannot be
 // read any more is taken for a sale's.
 //
 // The report is left unmodified.
@@ -41,7 +41,8 @@ func Public(r *Report) Report {
 	for i := range public.Awards {
 		public.Awards[i].Trust = "" // whose server is doubted is between it and the operators
 	}
-	public.Waiting = []Waiting{} // whoever it names may never gain or lose a thing
+	public.Waiting = []Waiting{}                // whoever it names may never gain or lose a thing
+	public.Lacks, public.MoreLack = []Lack{}, 0 // between a server and the operators
 	public.Compensations = []Compensation{}
 	for _, c := range r.Compensations {
 		if private(c.Rule) {

@@ -26,6 +26,12 @@ type Report struct {
 	// many cuts those of the last; sorted. None where their file cannot be read any more.
 	Rules []string `json:"-"`
 
+	// Lacks are the servers of whose running numbers the merged log lacks some, as far as
+	// the last cut covered reads it, by server: what they sent has not come. MoreLack is how
+	// many more there are. Servers that do not number without holes are not in it.
+	Lacks    []Lack `json:"lacks"`
+	MoreLack uint64 `json:"more_lack,omitempty"`
+
 	cutOf map[string]uint64      // of the entries that the report names, by ID; of others it is unknown
 	rules map[string]*rules.Rule // by ID; rules whose file cannot be read any more are missing
 }
@@ -249,6 +255,13 @@ type Commitment struct {
 	Digest string       `json:"digest"`
 }
 
+// Lack is which running numbers of a server did not come.
+type Lack struct {
+	Server string      `json:"server"`
+	Gaps   []rules.Gap `json:"gaps"`            // the last rules.MaxGaps, by number
+	Older  bool        `json:"older,omitempty"` // there are more before
+}
+
 // KindCount is how many compensations there are of a kind.
 type KindCount struct {
 	Kind  string
@@ -304,6 +317,6 @@ func (t Text) MarshalJSON() ([]byte, error) {
 func Empty() Report {
 	return Report{
 		Awards: []Award{}, Leaderboards: []Leaderboard{}, Sales: []Sale{}, Compensations: []Compensation{},
-		Conflicts: []Conflict{}, Corrections: []Correction{}, Commitments: []Commitment{}, Waiting: []Waiting{},
+		Conflicts: []Conflict{}, Corrections: []Correction{}, Commitments: []Commitment{}, Waiting: []Waiting{}, Lacks: []Lack{},
 	}
 }

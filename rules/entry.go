@@ -161,14 +161,16 @@ type Commitment struct {
 
 // Settled ends a cut.
 type Settled struct {
-	Previous string  `json:"previous"`          // ID of the settled entry of the cut before; "" of the first
-	Record   string  `json:"record"`            // digest of the cut record; see Cut.Digest
-	Events   uint64  `json:"events"`            // new identities that the cut took in
-	Late     uint64  `json:"late"`              // of these, events of a time that an earlier cut had settled
-	TooLate  uint64  `json:"too_late"`          // of these, how many fell into a contest that nothing changes any more, once for each
-	Behind   []Tally `json:"behind,omitempty"`  // rows of each node that its watermark in the cut before had passed, by node
-	Refused  []Tally `json:"refused,omitempty"` // identities whose amount each rule could not read, by rule
-	Lost     []Loss  `json:"lost,omitempty"`    // rows within the cut that were published lost after it was recorded
+	Previous string  `json:"previous"`            // ID of the settled entry of the cut before; "" of the first
+	Record   string  `json:"record"`              // digest of the cut record; see Cut.Digest
+	Events   uint64  `json:"events"`              // new identities that the cut took in
+	Late     uint64  `json:"late"`                // of these, events of a time that an earlier cut had settled
+	TooLate  uint64  `json:"too_late"`            // of these, how many fell into a contest that nothing changes any more, once for each
+	Behind   []Tally `json:"behind,omitempty"`    // rows of each node that its watermark in the cut before had passed, by node
+	Refused  []Tally `json:"refused,omitempty"`   // identities whose amount each rule could not read, by rule
+	Lacks    []Lack  `json:"lacks,omitempty"`     // running numbers that the log lacks, by server
+	MoreLack uint64  `json:"more_lack,omitempty"` // of how many more servers it lacks some
+	Lost     []Loss  `json:"lost,omitempty"`      // rows within the cut that were published lost after it was recorded
 	// Again says why the next cut is due at once; "" is not. It keeps Through.
 	Again   Again    `json:"again,omitempty"`
 	Rules   []string `json:"rules,omitempty"` // keys of the tallies that are carried forward; see Rule.TallyKey

@@ -38,6 +38,8 @@ type Simulation struct {
 	conflicts map[Identity]Content
 	standings map[ContestID]*Standing
 	settledID string
+	numbering Numbering
+	lacks     []Lack
 	limit     int
 }
 
@@ -66,6 +68,8 @@ func (s *Simulation) Settle(log []Record, cut *Cut, set *Ruleset) []Entry {
 	entries := s.findConflicts(rows)
 	records, came := s.unique(rows)
 	settled := s.count(rows, records, set, m)
+	settled.Lacks, settled.MoreLack = Lacks(s.lacks, s.numbering.Take(cut.Number, s.numbers(log, cut)), cut.AsOf)
+	s.lacks = settled.Lacks
 	found := len(entries)
 	for _, c := range s.contests(records, set) {
 		d := c.Settle(s.evidence(c, records, came, log, cut), s.standing(c), m, s.limit-len(entries))
@@ -301,6 +305,18 @@ func (s *Simulation) count(rows []arrival, records []Record, set *Ruleset, m Mom
 		settled.Behind = append(settled.Behind, Tally{node, behind[node]})
 	}
 	return settled
+}
+
+// numbers returns the running numbers of the rows within the cut's offsets, whatever
+// their time, that no cut before read.
+func (s *Simulation) numbers(log []Record, cut *Cut) map[string][]uint64 {
+	numbers := map[string][]uint64{}
+	for i := range log {
+		if r := &log[i]; cut.Within(r.Node, r.Offset) && r.Offset > s.previous().Offset(r.Node) {
+			numbers[r.Server] = append(numbers[r.Server], r.Seq)
+		}
+	}
+	return numbers
 }
 
 // apply adds the entries to what stands.

@@ -134,6 +134,13 @@ func (s *Settler) restore(ctx context.Context, set *rules.Ruleset) (covered []st
 	if err != nil {
 		return nil, false, err
 	}
+	cuts, err := s.ledger.Cuts(ctx, before.Number+1, st.last.Number)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := s.evidence.RestoreNumbers(ctx, &before, cuts, &st.last); err != nil {
+		return nil, false, err
+	}
 	if err := s.evidence.Restore(ctx, set, &before, &st.last, conflicts, covered); err != nil {
 		return nil, false, err
 	}
@@ -268,6 +275,7 @@ func (s *Settler) decide(ctx context.Context, cut *rules.Cut, set *rules.Ruleset
 		Previous: st.lastID, Record: cut.Digest(), Lost: cut.Losses(), Events: taken.Events, Late: taken.Late, Behind: taken.Behind, Refused: taken.Refused,
 		Rules: set.TallyKeys(),
 	}}
+	d.settled.Lacks, d.settled.MoreLack = rules.Lacks(st.end.Lacks, taken.Numbers, cut.AsOf)
 	if d.secret, err = s.drawSecret(ctx, set); err != nil {
 		return nil, err
 	}

@@ -147,7 +147,7 @@ func (s *scene) lap(after, step settle.Step) usage {
 // merge has every table of the scene in as few parts as it can be.
 func (s *scene) merge(ctx context.Context) error {
 	for _, table := range []string{
-		"event_log", "arrivals", "identities", "progress", "cuts", "rulesets", "ledger", "touches", "tallies", "claims", "conflicts", "clocks",
+		"event_log", "arrivals", "identities", "progress", "cuts", "rulesets", "ledger", "touches", "tallies", "claims", "conflicts", "clocks", "numbers",
 	} {
 		if err := s.exec(ctx, "OPTIMIZE TABLE "+table+" FINAL"); err != nil {
 			return fmt.Errorf("merge the parts of %s: %w", table, err)

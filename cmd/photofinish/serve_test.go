@@ -225,6 +225,11 @@ func TestServe(t *testing.T) {
 	}
 	past := time.Now().Truncate(10 * time.Second).Add(-time.Second) // of a period that is over
 	p.push(key.Key, kills("ana", 3, past)+kills("bo", 2, past))
+	var numbered strings.Builder
+	for _, seq := range []int{1039, 1040, 1041, 1043} {
+		fmt.Fprintf(&numbered, `{"id":"n%d","seq":%d,"type":"jump","at":"%s"}`+"\n", seq, seq, past.UTC().Format(time.RFC3339Nano))
+	}
+	p.push(key.Key, numbered.String())
 	awards := func(p *program) string {
 		_, body := get(t, p.public+"/v1/awards?subject=ana")
 		return body
@@ -236,7 +241,7 @@ func TestServe(t *testing.T) {
 	for path, want := range map[string]string{
 		p.public + "/": "ana", p.public + "/v1/reports/1": `"rule": "first-three"`, p.public + "/openapi.json": `"openapi"`,
 		p.public + "/readyz": `"ready":true`, p.public + "/healthz": `{"name":"settle","status":"ok"}`, p.admin + "/healthz": "last run ended at",
-		p.admin + "/metrics": `photofinish_ingest_events_total{result="accepted"} 5`,
+		p.admin + "/metrics": `photofinish_ingest_events_total{result="accepted"} 9`,
 	} {
 		if code, body := get(t, path); code != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d, without %s: %s", path, code, want, body)
@@ -305,6 +310,9 @@ func TestServe(t *testing.T) {
 		return strings.Count(body, `"subject"`) >= 3
 	})
 	p.stop()
+	if out := must(t, "report", "--data", data, "--latest"); !strings.Contains(out, "eu-1 lacks 1042, since") {
+		t.Errorf("the report does not name the missing number: %s", out)
+	}
 	if out := must(t, "verify", "--data", data); !strings.Contains(out, "no difference") {
 		t.Errorf("verify says %s", out)
 	}

@@ -31,6 +31,9 @@
 //	a backfill dies                         rows, and a rule's key in the next run does it again
 //	                                        no settled entry
 //
+// What a cut took in of a server's running numbers is no bound: it is written once more for
+// each cut by itself where a power cut may have taken it, and is exact.
+//
 // Every statement is right on each shard of players by itself; identities, conflicts
 // and the sums of guilds are added up afterwards.
 package evidence

@@ -20,6 +20,7 @@ type Taken struct {
 	Late      uint64           // of these, of a time that an earlier cut had settled
 	Behind    []rules.Tally    // see rules.Settled
 	Refused   []rules.Tally    // likewise
+	Numbers   []rules.Numbered // by server; of rows of whatever time
 	Conflicts []rules.Conflict // that the cut makes, by (server, ID)
 	Touched   []Touched        // contests that an event of the slice may count in, in no order
 }
@@ -36,6 +37,9 @@ type Touched struct {
 func (r *Reader) Take(ctx context.Context, set *rules.Ruleset, prev, cut *rules.Cut) (Taken, error) {
 	var t Taken
 	var err error
+	if t.Numbers, err = r.numbers(ctx, prev, cut); err != nil {
+		return t, err
+	}
 	if t.Rows, t.Behind, err = r.arrived(ctx, prev, cut); err != nil || t.Rows == 0 {
 		return t, err
 	}

@@ -168,7 +168,7 @@ func (intact) Restored() error { return nil }
 // more than 30 seconds earlier is safe. Nothing must have been merged.
 func cutPower(ctx context.Context, conn driver.Conn, after int) error {
 	statements := []string{"TRUNCATE TABLE touches"}
-	for _, t := range []struct{ table, row string }{{"tallies", "rule, subject, value"}, {"claims", "rule, subject"}, {"conflicts", "player, id"}} {
+	for _, t := range []struct{ table, row string }{{"tallies", "rule, subject, value"}, {"claims", "rule, subject"}, {"conflicts", "player, id"}, {"numbers", "server"}} {
 		statements = append(statements,
 			"CREATE TABLE left_over AS "+t.table,
 			fmt.Sprintf("INSERT INTO left_over SELECT * FROM %s WHERE cut <= %d OR cityHash64(%s, cut) %% 2 = 0 SETTINGS optimize_on_insert = 0", t.table, after, t.row),

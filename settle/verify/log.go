@@ -25,6 +25,7 @@ type intake struct {
 	rows      []int         // that no cut before holds, by identity
 	fresh     []int         // one row for each identity that is new: the copy that counts
 	conflicts []rules.Entry // of identities of which another content came
+	numbers   []rules.Numbered
 }
 
 // events returns how many identities the cuts took in.
@@ -85,7 +86,9 @@ func newHistory(log []rules.Record, cuts []rules.Cut, v *Verification) *history 
 	h := &history{log: log, cuts: make([]intake, len(cuts)), came: map[int]uint64{}}
 	cutOf := make([]int, len(log))
 	var held []int
-	for _, i := range h.places(v) {
+	places := h.places(v)
+	h.number(places, cuts)
+	for _, i := range places {
 		r := &log[i]
 		// Both bounds of a cut only grow: the first that has passed both holds the row.
 		n := sort.Search(len(cuts), func(k int) bool { return r.Instant < cuts[k].Through && r.Offset <= cuts[k].Offset(r.Node) })
@@ -106,6 +109,28 @@ func newHistory(log []rules.Record, cuts []rules.Cut, v *Verification) *history 
 		start = end
 	}
 	return h
+}
+
+// number finds the running numbers that each cut took in: those of the rows within its
+// offsets, whatever their time.
+func (h *history) number(places []int, cuts []rules.Cut) {
+	numbers := make([]map[string][]uint64, len(cuts))
+	for _, i := range places {
+		r := &h.log[i]
+		n := sort.Search(len(cuts), func(k int) bool { return r.Offset <= cuts[k].Offset(r.Node) })
+		if n == len(cuts) || r.Seq == 0 || !cuts[n].Within(r.Node, r.Offset) {
+			continue
+		}
+		if numbers[n] == nil {
+			numbers[n] = map[string][]uint64{}
+		}
+		numbers[n][r.Server] = append(numbers[n][r.Server], r.Seq)
+	}
+	var numbering rules.Numbering
+	for n := range cuts {
+		h.cuts[n].numbers = numbering.Take(cuts[n].Number, numbers[n])
+		numbers[n] = nil
+	}
 }
 
 // places returns the rows by node and offset, a row that was inserted several times

@@ -17,7 +17,8 @@ type replay struct {
 	cut       rules.Cut // the last one
 	id        string    // of the entry that ended it
 	digest    string    // that this entry holds
-	taken     int       // cuts whose rows are in the contests
+	lacks     []rules.Lack
+	taken     int // cuts whose rows are in the contests
 	set       *rules.Ruleset
 	order     map[string]int // of the rules in the set
 	standings map[rules.ContestID]*rules.Standing
@@ -40,6 +41,7 @@ func (r *replay) settle(cut *rules.Cut, set *rules.Ruleset) []rules.Entry {
 	}
 	in := &r.cuts[r.taken]
 	settled := rules.Settled{Previous: r.id, Record: cut.Digest(), Lost: cut.Losses(), Rules: set.TallyKeys(), Events: uint64(len(in.fresh))}
+	settled.Lacks, settled.MoreLack = rules.Lacks(r.lacks, in.numbers, cut.AsOf)
 	r.countRows(in, &settled)
 	r.takeIn(in, m, &settled)
 	entries := slices.Clone(in.conflicts)
@@ -122,6 +124,7 @@ func (r *replay) apply(cut *rules.Cut, sealed []rules.Entry) {
 	}
 	end := &sealed[len(sealed)-1]
 	r.cut, r.id, r.digest, r.taken = *cut, end.ID, end.Settled.Digest, r.taken+1
+	r.lacks = end.Settled.Lacks
 }
 
 func (r *replay) rule(id string) *rules.Rule {

@@ -70,6 +70,25 @@ ORDER BY (player, server, id, cut)
 SETTINGS index_granularity = 256, non_replicated_deduplication_window = 0,
     fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1;
 
+-- numbers: the running numbers that a cut takes in of a server, so that the next cuts know
+-- where it goes on. Rows of one cut may stand several times. A cut
+-- may have been taken in before its nodes published some of it as lost: the rows with the
+-- greatest lost are those that it was settled with, and '' is in them where no server is.
+CREATE TABLE IF NOT EXISTS numbers
+(
+    cut UInt64,
+    server LowCardinality(String),
+    first UInt64,
+    last UInt64,
+    count UInt64, -- of all of them
+    lost UInt64 -- offsets that the cut is without
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY intDiv(cut, 256)
+ORDER BY (cut, server, lost)
+SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 0,
+    fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1;
+
 -- clocks: how far the ends of a server's events lie from its own stamps, at most and
 -- at least: from that follows how far its estimates can contradict its order.
 CREATE TABLE IF NOT EXISTS clocks
