@@ -97,6 +97,9 @@ func (n *Node) forwardAll(ctx context.Context, s *spool.Spool) error {
 	}
 	if last > 0 || marks.known() {
 		said.mark, said.at = promise, rules.Instant(n.now().UnixNano())
+		n.mu.Lock()
+		said.unused = n.unused.over(said.unused)
+		n.mu.Unlock()
 		if err := n.publish(ctx, &said); err != nil {
 			return err
 		}

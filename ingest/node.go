@@ -32,6 +32,7 @@ type Node struct {
 	marks      watermarks
 	end        uint64 // marks hold what was said with everything up to it
 	marksErr   error  // of the last time that they were saved
+	unused     unused
 	lost       spans  // places that were named lost
 	waiting    *round // collects what comes in
 	flying     *round // is being written
@@ -81,7 +82,7 @@ func (n *Node) Open() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.spool, n.end, n.marks, n.recent = s, s.Last(), marks, known
-	n.forward = forward{promises: newPromises()}
+	n.forward, n.unused = forward{promises: newPromises()}, unused{}
 	return nil
 }
 

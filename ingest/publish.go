@@ -10,7 +10,7 @@ import (
 	"photofinish/rules"
 )
 
-const insertProgress = `INSERT INTO progress (node, published, at_ns, offset, watermark_ns, regions, silent, lost, void, life)`
+const insertProgress = `INSERT INTO progress (node, published, at_ns, offset, watermark_ns, regions, silent, lost, void, unused, life)`
 
 // insertSettings go with every insert: duplicates are harmless and removed where
 // the log is read, while the engine's own deduplication can lose acknowledged rows.
@@ -31,6 +31,7 @@ type word struct {
 	mark      mark
 	lost      spans // offsets that are gone for good
 	void      spans // offsets in which nothing was acknowledged
+	unused    []rules.Unused
 	life      string
 }
 
@@ -46,12 +47,15 @@ func (n *Node) word(ctx context.Context, node string) (w word, err error) {
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		var regions, silent, lost, void [][]any
+		var regions, silent, lost, void, unused [][]any
 		var at, ns int64
-		if err := rows.Scan(&w.published, &at, &w.offset, &ns, &regions, &silent, &lost, &void, &w.life); err != nil {
+		if err := rows.Scan(&w.published, &at, &w.offset, &ns, &regions, &silent, &lost, &void, &unused, &w.life); err != nil {
 			return word{}, fmt.Errorf("read progress: %w", err)
 		}
 		w.at = rules.Instant(at)
+		if w.unused, err = readUnused(unused); err != nil {
+			return word{}, fmt.Errorf("read progress: %w", err)
+		}
 		if w.mark, err = readMark(ns, regions, silent); err != nil {
 			return word{}, fmt.Errorf("read progress: %w", err)
 		}
@@ -135,14 +139,17 @@ func (n *Node) insertProgress(ctx context.Context, w *word) error {
 		return err
 	}
 	defer func() { _ = batch.Close() }() // after Send there is nothing to close
-	regions, silent := [][]any{}, [][]any{}
+	regions, silent, unused := [][]any{}, [][]any{}, [][]any{}
+	for _, u := range w.unused {
+		unused = append(unused, []any{u.Server, u.First, u.Last})
+	}
 	for _, r := range w.mark.regions {
 		regions = append(regions, []any{r.Region, int64(r.Watermark)})
 	}
 	for _, s := range w.mark.silent {
 		silent = append(silent, []any{s.Server, int64(s.Watermark), int64(s.Since)})
 	}
-	err = batch.Append(n.cfg.Node, w.published, int64(w.at), w.offset, w.mark.ns, regions, silent, w.lost.values(), w.void.values(), w.life)
+	err = batch.Append(n.cfg.Node, w.published, int64(w.at), w.offset, w.mark.ns, regions, silent, w.lost.values(), w.void.values(), unused, w.life)
 	if err != nil {
 		return err
 	}

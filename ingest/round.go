@@ -149,6 +149,9 @@ func (n *Node) order(r *record) {
 // tell notes what the request's server says with it. It counts when the newest round has
 // landed: until then events before it may not be on the disk.
 func (n *Node) tell(r *request) {
+	for i := range r.beats {
+		n.unused.note(&r.beats[i].record)
+	}
 	newest := n.newest()
 	for _, list := range [][]candidate{r.events, r.beats} {
 		for i := range list {

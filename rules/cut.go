@@ -140,10 +140,11 @@ type NodeLine struct {
 	Regions []RegionMark   `json:"regions"`
 	Others  Instant        `json:"others,omitzero"`
 	State   NodeState      `json:"state"`
-	Since   Instant        `json:"since"`  // when the node last spoke, by its own clock
-	Silent  []SilentServer `json:"silent"` // servers that it no longer waits for, by name
-	Lost    []Span         `json:"lost"`   // offsets that it has published as lost: skipped for good
-	Void    []Span         `json:"void"`   // offsets in which nothing was acknowledged: skipped
+	Since   Instant        `json:"since"`            // when the node last spoke, by its own clock
+	Silent  []SilentServer `json:"silent"`           // servers that it no longer waits for, by name
+	Lost    []Span         `json:"lost"`             // offsets that it has published as lost: skipped for good
+	Void    []Span         `json:"void"`             // offsets in which nothing was acknowledged: skipped
+	Unused  []Unused       `json:"unused,omitempty"` // running numbers that servers gave to no event, by server and number
 }
 
 // RegionMark is the watermark of one region's servers.

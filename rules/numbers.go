@@ -44,9 +44,52 @@ type Gap struct {
 type Numbered struct {
 	Server string
 	Known  Came   // what the NumberedCuts before took in; zero: nothing
-	Runs   []Span // what it takes in, in order, of many the last MaxRuns; they do not touch
-	Count  uint64 // how many numbers all of it are
+	In     Came   // what it takes in
+	Runs   []Span // the same, in order, of many the last MaxRuns; they do not touch
 }
+
+// Unused is a span of numbers that a server says it gave to no event: they are not missing.
+type Unused struct {
+	Server string `json:"server"`
+	Span
+}
+
+// WithUnused takes numbers for come that servers gave to no event, as the cut says and the
+// one before did not. The list is by server, and what is returned is.
+func WithUnused(in []Numbered, previous, cut *Cut) []Numbered {
+	by := map[string]*Numbered{}
+	for i := range in {
+		by[in[i].Server] = &in[i]
+	}
+	said := map[Unused]bool{}
+	for i := range previous.Nodes {
+		for _, u := range previous.Nodes[i].Unused {
+			said[u] = true
+		}
+	}
+	for i := range cut.Nodes {
+		for _, u := range cut.Nodes[i].Unused {
+			if said[u] {
+				continue
+			}
+			said[u] = true
+			n := by[u.Server]
+			if n == nil {
+				n = &Numbered{Server: u.Server, In: Came{First: u.First}}
+				by[u.Server] = n
+			}
+			n.In = Came{min(n.In.First, u.First), max(n.In.Last, u.Last), n.In.Count + u.Last - u.First + 1}
+			n.Runs = newest(Join(n.Runs, []Span{u.Span}))
+		}
+	}
+	all := make([]Numbered, 0, len(by))
+	for _, server := range slices.Sorted(maps.Keys(by)) {
+		all = append(all, *by[server])
+	}
+	return all
+}
+
+func newest(runs []Span) []Span { return runs[max(0, len(runs)-MaxRuns):] }
 
 // Came is what came of a server's numbers: the least, the greatest, and how many in each
 // cut, added up.
@@ -84,7 +127,7 @@ func Lacks(before []Lack, in []Numbered, asOf Instant) (lacks []Lack, more uint6
 			l = &Lack{Server: n.Server, From: n.Known.First, Last: n.Known.Last, Came: n.Known.Count}
 			known[n.Server] = l
 		}
-		l.Came += n.Count
+		l.Came += n.In.Count
 		for _, run := range n.Runs {
 			l.take(run, asOf)
 		}
@@ -163,28 +206,29 @@ type taken struct {
 	Came
 }
 
-// Take takes in the numbers of a cut, by server, and returns them as Lacks wants them. It
-// sorts them.
-func (n *Numbering) Take(cut uint64, numbers map[string][]uint64) []Numbered {
+// Take takes in the numbers of a cut, by server, and what its lines say is unused, and
+// returns them as Lacks wants them. It sorts them.
+func (n *Numbering) Take(previous, cut *Cut, numbers map[string][]uint64) []Numbered {
 	if n.of == nil {
 		n.of = map[string][]taken{}
 	}
 	var all []Numbered
 	for _, server := range slices.Sorted(maps.Keys(numbers)) {
-		spans, count := runs(numbers[server])
-		if count == 0 {
-			continue
+		if spans, count := runs(numbers[server]); count > 0 {
+			all = append(all, Numbered{Server: server, In: Came{spans[0].First, spans[len(spans)-1].Last, count}, Runs: newest(spans)})
 		}
-		in := Numbered{Server: server, Runs: spans[max(0, len(spans)-MaxRuns):], Count: count}
-		before := slices.DeleteFunc(n.of[server], func(t taken) bool { return t.cut+NumberedCuts < cut })
+	}
+	all = WithUnused(all, previous, cut)
+	for i := range all {
+		in := &all[i]
+		before := slices.DeleteFunc(n.of[in.Server], func(t taken) bool { return t.cut+NumberedCuts < cut.Number })
 		for i, t := range before {
 			if i == 0 {
 				in.Known.First = t.First
 			}
 			in.Known = Came{min(in.Known.First, t.First), max(in.Known.Last, t.Last), in.Known.Count + t.Count}
 		}
-		n.of[server] = append(before, taken{cut, Came{spans[0].First, spans[len(spans)-1].Last, count}})
-		all = append(all, in)
+		n.of[in.Server] = append(before, taken{cut.Number, in.In})
 	}
 	return all
 }

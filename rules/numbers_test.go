@@ -40,7 +40,7 @@ type numbered struct {
 
 func (n *numbered) take(asOf Instant, numbers map[string][]uint64) string {
 	n.cut++
-	n.lacks, n.more = Lacks(n.lacks, n.Take(n.cut, numbers), asOf)
+	n.lacks, n.more = Lacks(n.lacks, n.Take(&Cut{}, &Cut{Number: n.cut}, numbers), asOf)
 	return lackText(n.lacks, n.more)
 }
 

@@ -68,7 +68,7 @@ func (s *Simulation) Settle(log []Record, cut *Cut, set *Ruleset) []Entry {
 	entries := s.findConflicts(rows)
 	records, came := s.unique(rows)
 	settled := s.count(rows, records, set, m)
-	settled.Lacks, settled.MoreLack = Lacks(s.lacks, s.numbering.Take(cut.Number, s.numbers(log, cut)), cut.AsOf)
+	settled.Lacks, settled.MoreLack = Lacks(s.lacks, s.numbering.Take(s.previous(), cut, s.numbers(log, cut)), cut.AsOf)
 	s.lacks = settled.Lacks
 	found := len(entries)
 	for _, c := range s.contests(records, set) {

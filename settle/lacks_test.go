@@ -1,11 +1,15 @@
 package settle_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"photofinish/cmd/clickhouse/clickhousetest"
 	"photofinish/rules"
+	"photofinish/settle/ledger"
 	"photofinish/settle/settletest"
 )
 
@@ -76,6 +80,52 @@ func TestLacks(t *testing.T) {
 	h.check()
 }
 
+// What a server says it gave to no event is not missing, whether it is said before the
+// server goes on or after, by one node or by two, and once it was said for good; nor does it
+// make the server one whose numbers have holes.
+func TestUnusedNumbersAreNotMissing(t *testing.T) {
+	h := &made{t: t}
+	set := h.rules(firstOne)
+	send := func(numbers ...uint64) {
+		for _, seq := range numbers {
+			h.kill(60*len(h.Cuts)+10, "ana", func(r *rules.Record) { r.Seq = seq })
+		}
+	}
+	var unused []rules.Unused
+	cut := func() {
+		h.cut(60*len(h.Cuts)+60, set, func(l *rules.NodeLine) { l.Unused = unused })
+		c := &h.Cuts[len(h.Cuts)-1].Cut
+		other := c.Nodes[0]
+		other.Node, other.Offset = "us", 0
+		c.Nodes = append(c.Nodes, other)
+	}
+	say := func(first, last uint64) {
+		unused = append(unused, rules.Unused{Server: "s", Span: rules.Span{First: first, Last: last}})
+	}
+	send(1, 2, 3, 4)
+	say(5, 4_000_000)
+	cut()
+	send(4_000_001, 4_000_002, 4_000_004)
+	cut()
+	send(8_000_001)
+	cut()
+	say(4_000_005, 8_000_000)
+	cut()
+	unused = nil // the node has forgotten it
+	cut()
+	send(4_000_003)
+	cut()
+	send(8_000_003)
+	cut()
+	want := []string{"", "s 4000003-4000003; ", "s 4000003-4000003 4000005-8000000; ", "s 4000003-4000003; ", "s 4000003-4000003; ", "", "s 8000002-8000002; "}
+	for i, got := range lacksOf(settletest.Simulate(h.History)) {
+		if got != want[i] {
+			t.Errorf("cut %d lacks %q, want %q", i+1, got, want[i])
+		}
+	}
+	h.check()
+}
+
 // Where a server goes on is known over starts and power cuts, also of servers of which the
 // ledger says nothing: each leaves out the first number of every third cut, and tells it in
 // the next.
@@ -107,4 +157,26 @@ func TestLacksOverStarts(t *testing.T) {
 		t.Errorf("the cuts lack numbers of %d servers", gaps)
 	}
 	h.check()
+}
+
+// What a node publishes of unused numbers stands in the cut.
+func TestUnusedNumbersStandInTheCut(t *testing.T) {
+	inputs, _, through := days(t)
+	w := newWorld(t, clickhousetest.New(t))
+	w.importLogs("a", inputs[0])
+	err := w.conn.Exec(context.Background(), "INSERT INTO progress SELECT * REPLACE (published + 1 AS published, "+
+		"[('cs', 7, 9)]::Array(Tuple(server String, first UInt64, last UInt64)) AS unused) FROM progress ORDER BY published DESC LIMIT 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.run(every(oneCut), through)
+	cuts, err := ledger.New(w.conn).Cuts(context.Background(), 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []rules.Unused{{Server: "cs", Span: rules.Span{First: 7, Last: 9}}}
+	if got := cuts[0].Nodes[0].Unused; !slices.Equal(got, want) {
+		t.Errorf("the cut says %v, want %v", got, want)
+	}
+	w.verify()
 }

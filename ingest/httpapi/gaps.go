@@ -3,10 +3,10 @@ package httpapi
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
+	"photofinish/ingest"
 	"photofinish/rules"
 )
 
@@ -48,24 +48,9 @@ func (g *gaps) numbers(server string, events []rules.Event) {
 			g.seen(server, "", seq, seq)
 		}
 		if events[i].Type == rules.TypeHeartbeat {
-			g.voids(server, events[i].Attrs[attrVoid])
-		}
-	}
-}
-
-// attrVoid is the attribute of a heartbeat in which a sender lists spans of numbers, such
-// as 7-9,20-20, that it gave to no event: after damage it goes on above them. See package
-// sender.
-const attrVoid = "void"
-
-// voids takes numbers for seen that a server says it gave to no event.
-func (g *gaps) voids(server, spans string) {
-	for span := range strings.SplitSeq(spans, ",") {
-		from, to, _ := strings.Cut(span, "-")
-		first, err1 := strconv.ParseUint(from, 10, 64)
-		last, err2 := strconv.ParseUint(to, 10, 64)
-		if err1 == nil && err2 == nil && 0 < first && first <= last {
-			g.seen(server, "", first, last)
+			for _, s := range ingest.VoidSpans(events[i].Attrs[ingest.AttrVoid]) {
+				g.seen(server, "", s.First, s.Last)
+			}
 		}
 	}
 }

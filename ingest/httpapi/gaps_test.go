@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"photofinish/ingest"
 	"photofinish/rules"
 )
 
@@ -111,7 +112,7 @@ func TestGapsAreBounded(t *testing.T) {
 func TestVoidNumbersAreNoGap(t *testing.T) {
 	g := newGaps()
 	beat := func(void string) rules.Event {
-		return rules.Event{Type: rules.TypeHeartbeat, Attrs: map[string]string{attrVoid: void}}
+		return rules.Event{Type: rules.TypeHeartbeat, Attrs: map[string]string{ingest.AttrVoid: void}}
 	}
 	g.numbers("s", []rules.Event{{Seq: 1}, beat("2-4194310,x-9,9-8,0-5,7"), {Seq: 4_194_311}, {Seq: 4_194_320}, beat("4194312-4194315")})
 	if want := (Gap{Server: "s", First: 4_194_316, Last: 4_194_319}); len(g.list()) != 1 || g.list()[0] != want {

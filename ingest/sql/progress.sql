@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS progress
     silent Array(Tuple(server String, watermark_ns Int64, since_ns Int64)), -- no longer waited for
     lost Array(Tuple(first UInt64, last UInt64)), -- offsets that are gone for good
     void Array(Tuple(first UInt64, last UInt64)), -- offsets in which nothing was acknowledged
+    unused Array(Tuple(server String, first UInt64, last UInt64)), -- running numbers that servers gave to no event
     life String -- of the engine under which offset was counted; '' is believed
 )
 ENGINE = MergeTree

@@ -46,6 +46,7 @@ type Row struct {
 	Silent    []rules.SilentServer
 	Lost      []rules.Span
 	Void      []rules.Span
+	Unused    []rules.Unused
 	// Life names the life of the engine in which the node counted its rows in the log. A
 	// power cut begins another life, since it may have taken rows. "": it is believed.
 	Life string

@@ -219,7 +219,7 @@ func (p *planner) said(row Row, before *rules.NodeLine, upTo uint64) rules.NodeL
 	}
 	line := rules.NodeLine{
 		Node: row.Node, Published: row.Published, Offset: upTo, Since: row.At,
-		Lost: orNone(row.Lost), Void: orNone(row.Void), Regions: []rules.RegionMark{}, Silent: []rules.SilentServer{},
+		Lost: orNone(row.Lost), Void: orNone(row.Void), Unused: row.Unused, Regions: []rules.RegionMark{}, Silent: []rules.SilentServer{},
 	}
 	if before != nil { // what is lost stays lost, also where the row that said so was forgotten
 		line.Lost = rules.Join(before.Lost, line.Lost)

@@ -16,47 +16,28 @@ import (
 // offsets that the one before did not read, whatever their time: what happened after the
 // end of the hour is not missing.
 func (r *Reader) numbers(ctx context.Context, prev, cut *rules.Cut) ([]rules.Numbered, error) {
-	if !slices.ContainsFunc(cut.Nodes, func(l rules.NodeLine) bool { return l.Offset > prev.Offset(l.Node) }) {
-		return nil, nil
-	}
-	q := &query{}
-	// Most servers left out nothing, which the count says; only the others' runs are looked for.
-	statement := `SELECT toString(server), min(seq), max(seq), groupBitmap(seq)
-FROM arrivals
-WHERE ` + q.lines(cut.Nodes, prev) + ` AND seq > 0
-GROUP BY server
-ORDER BY server`
 	var all []rules.Numbered
-	var servers, holed []string
-	var firsts, lasts, counts []uint64
-	err := r.each(ctx, fmt.Sprintf("read the numbers of cut %d", cut.Number), statement, q.args, func(rows driver.Rows) error {
-		var server string
-		var first, last, count uint64
-		if err := rows.Scan(&server, &first, &last, &count); err != nil {
-			return err
+	var err error
+	if slices.ContainsFunc(cut.Nodes, func(l rules.NodeLine) bool { return l.Offset > prev.Offset(l.Node) }) {
+		if all, err = r.came(ctx, prev, cut); err != nil {
+			return nil, err
 		}
-		servers, firsts, lasts, counts = append(servers, server), append(firsts, first), append(lasts, last), append(counts, count)
-		n := rules.Numbered{Server: server, Count: count}
-		if count-1 == last-first {
-			n.Runs = []rules.Span{{First: first, Last: last}}
-		} else {
-			holed = append(holed, server)
-		}
-		all = append(all, n)
-		return nil
-	})
+	}
+	all = rules.WithUnused(all, prev, cut)
 	lost := uint64(0)
 	for _, l := range cut.Losses() {
 		lost += l.Last - l.First + 1
 	}
-	if err != nil || len(all) == 0 && lost == 0 {
+	if len(all) == 0 && lost == 0 {
+		return nil, nil
+	}
+	if err := r.before(ctx, all, cut); err != nil {
 		return nil, err
 	}
-	if err := r.runs(ctx, all, holed, prev, cut); err != nil {
-		return nil, err
-	}
-	if err := r.before(ctx, all, servers, cut); err != nil {
-		return nil, err
+	var servers []string
+	var firsts, lasts, counts []uint64
+	for _, n := range all {
+		servers, firsts, lasts, counts = append(servers, n.Server), append(firsts, n.In.First), append(lasts, n.In.Last), append(counts, n.In.Count)
 	}
 	if len(all) == 0 {
 		servers, firsts, lasts, counts = []string{""}, []uint64{0}, []uint64{0}, []uint64{0}
@@ -65,6 +46,35 @@ ORDER BY server`
 	// cut reads its own.
 	return all, r.insert(ctx, "INSERT INTO numbers (cut, server, first, last, count, lost)",
 		slices.Repeat([]uint64{cut.Number}, len(servers)), servers, firsts, lasts, counts, slices.Repeat([]uint64{lost}, len(servers)))
+}
+
+// came reads the numbers of the rows.
+func (r *Reader) came(ctx context.Context, prev, cut *rules.Cut) (all []rules.Numbered, err error) {
+	q := &query{}
+	// Most servers left out nothing, which the count says; only the others' runs are looked for.
+	statement := `SELECT toString(server), min(seq), max(seq), groupBitmap(seq)
+FROM arrivals
+WHERE ` + q.lines(cut.Nodes, prev) + ` AND seq > 0
+GROUP BY server
+ORDER BY server`
+	var holed []string
+	err = r.each(ctx, fmt.Sprintf("read the numbers of cut %d", cut.Number), statement, q.args, func(rows driver.Rows) error {
+		var n rules.Numbered
+		if err := rows.Scan(&n.Server, &n.In.First, &n.In.Last, &n.In.Count); err != nil {
+			return err
+		}
+		if n.In.Count-1 == n.In.Last-n.In.First {
+			n.Runs = []rules.Span{{First: n.In.First, Last: n.In.Last}}
+		} else {
+			holed = append(holed, n.Server)
+		}
+		all = append(all, n)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, r.runs(ctx, all, holed, prev, cut)
 }
 
 // runs reads the runs of servers that left out numbers.
@@ -107,7 +117,11 @@ LIMIT ` + q.uint(rules.MaxRuns) + ` BY server`
 }
 
 // before reads where the servers' numbers had come to before the cut.
-func (r *Reader) before(ctx context.Context, all []rules.Numbered, servers []string, cut *rules.Cut) error {
+func (r *Reader) before(ctx context.Context, all []rules.Numbered, cut *rules.Cut) error {
+	servers := make([]string, len(all))
+	for i := range all {
+		servers[i] = all[i].Server
+	}
 	q := &query{}
 	lately := "cut BETWEEN " + q.uint(cut.Number-min(cut.Number, rules.NumberedCuts)) + " AND " + q.uint(cut.Number-1)
 	statement := `SELECT toString(server), min(first), max(last), sum(count)

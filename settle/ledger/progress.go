@@ -21,7 +21,8 @@ func (s *Store) Progress(ctx context.Context, last *rules.Cut) (hour.Progress, e
 		nodes, published = append(nodes, l.Node), append(published, l.Published)
 	}
 	rows, err := s.conn.Query(ctx, `SELECT node, published, at_ns, offset, watermark_ns, regions.region, regions.watermark_ns,
-    silent.server, silent.watermark_ns, silent.since_ns, lost.first, lost.last, void.first, void.last, life
+    silent.server, silent.watermark_ns, silent.since_ns, lost.first, lost.last, void.first, void.last,
+    unused.server, unused.first, unused.last, life
 FROM progress
 WHERE published >= transform(toString(node), {nodes:Array(String)}, {published:Array(UInt64)}, toUInt64(0))
 ORDER BY node, published`, clickhouse.Named("nodes", append(nodes, "")), clickhouse.Named("published", append(published, 0)))
@@ -34,9 +35,10 @@ ORDER BY node, published`, clickhouse.Named("nodes", append(nodes, "")), clickho
 		var at, watermark int64
 		var regions, servers []string
 		var regionMarks, serverMarks, since []int64
-		var lostFirst, lostLast, voidFirst, voidLast []uint64
+		var unusedServers []string
+		var lostFirst, lostLast, voidFirst, voidLast, unusedFirst, unusedLast []uint64
 		err := rows.Scan(&r.Node, &r.Published, &at, &r.Offset, &watermark, &regions, &regionMarks,
-			&servers, &serverMarks, &since, &lostFirst, &lostLast, &voidFirst, &voidLast, &r.Life)
+			&servers, &serverMarks, &since, &lostFirst, &lostLast, &voidFirst, &voidLast, &unusedServers, &unusedFirst, &unusedLast, &r.Life)
 		if err != nil {
 			return p, fmt.Errorf("read the nodes' progress: %w", err)
 		}
@@ -46,6 +48,9 @@ ORDER BY node, published`, clickhouse.Named("nodes", append(nodes, "")), clickho
 		}
 		for i, server := range servers {
 			r.Silent = append(r.Silent, rules.SilentServer{Server: server, Watermark: rules.Instant(serverMarks[i]), Since: rules.Instant(since[i])})
+		}
+		for i, span := range spans(unusedFirst, unusedLast) {
+			r.Unused = append(r.Unused, rules.Unused{Server: unusedServers[i], Span: span})
 		}
 		r.Lost, r.Void = spans(lostFirst, lostLast), spans(voidFirst, voidLast)
 		p.Rows = append(p.Rows, r)

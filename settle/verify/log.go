@@ -127,8 +127,10 @@ func (h *history) number(places []int, cuts []rules.Cut) {
 		numbers[n][r.Server] = append(numbers[n][r.Server], r.Seq)
 	}
 	var numbering rules.Numbering
+	previous := &rules.Cut{}
 	for n := range cuts {
-		h.cuts[n].numbers = numbering.Take(cuts[n].Number, numbers[n])
+		h.cuts[n].numbers = numbering.Take(previous, &cuts[n], numbers[n])
+		previous = &cuts[n]
 		numbers[n] = nil
 	}
 }
