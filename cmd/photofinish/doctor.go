@@ -24,18 +24,27 @@ import (
 
 func (a *app) doctorCommand() *cobra.Command {
 	var asJSON bool
+	var unread error // why the configuration could not be read
 	cmd := &cobra.Command{
 		Use:   "doctor [flags]",
 		Short: "Check that this machine can run serve: what is wrong and how to mend it",
 		Long: `Checks the configuration and the rules, the ports, the disk, ClickHouse and its version, the
-clock and the tables, with the options that serve has. It makes the database where there is
+clock and the tables, by the configuration that serve would load: of the file, the environment
+and the same options. Where that cannot be read, the rest is not looked at. It makes the database where there is
 none, as every command does, and for a moment one to compare the tables with; it changes
 nothing else. The exit code is 0 if all is well, else 1.`,
 		Example: `  photofinish doctor --config /etc/photofinish/photofinish.yaml
   photofinish doctor --json`,
 		Args: exactArgs(),
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			unread = a.configure(cmd)
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			checks := a.examine(cmd.Context())
+			checks := misconfigured(unread)
+			if unread == nil {
+				checks = a.examine(cmd.Context())
+			}
 			if err := a.printChecks(checks, asJSON); err != nil {
 				return err
 			}
@@ -92,6 +101,16 @@ func (a *app) printChecks(checks []check, asJSON bool) error {
 	return nil
 }
 
+// misconfigured are the checks where the configuration cannot be read: what it leaves at its
+// default would be another port, folder or server than those that serve is to have.
+func misconfigured(unread error) []check {
+	checks := []check{bad("configuration", "change what it names: serve would not start", "%v", unread)}
+	for _, name := range []string{"public port", "admin port", "disk", "clickhouse", "clock", "schema"} {
+		checks = append(checks, bad(name, "mend the configuration first", "not checked: the configuration cannot be read"))
+	}
+	return checks
+}
+
 // examine makes all checks.
 func (a *app) examine(ctx context.Context) []check {
 	checks := []check{
@@ -138,9 +157,17 @@ func (a *app) checkConfiguration() check {
 	case err != nil:
 		return bad(name, "change what it names; photofinish rules lint shows all problems of a rules file", "%v", err)
 	case plan.Rules == nil:
-		return good(name, "no rules (settle.rules): events are taken in, nothing is settled")
+		return good(name, "no rules (settle.rules): events are taken in, nothing is settled%s", a.fromFile())
 	}
-	return good(name, "%d rules in %s", len(plan.Rules.Rules), a.options.rules)
+	return good(name, "%d rules in %s%s", len(plan.Rules.Rules), a.options.rules, a.fromFile())
+}
+
+// fromFile names the configuration file, if there is one.
+func (a *app) fromFile() string {
+	if a.config == "" {
+		return ""
+	}
+	return "; by the configuration file " + a.config
 }
 
 // checkPort wants a port to be free, or a photofinish behind it.

@@ -2,10 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 
 	"photofinish/cmd/clickhouse/clickhousetest"
 )
@@ -81,5 +85,80 @@ func TestDoctor(t *testing.T) {
 	out, _, code := photofinish(t, "doctor", "--data", filepath.Join(dir, "doctor_test.go", "x"), "--listen", "127.0.0.1:0", "--serve.admin_listen", "127.0.0.1:0", "--clickhouse.addrs", addr)
 	if code != exitFailed || !strings.Contains(out, "WRONG  clickhouse") || !strings.Contains(out, "ok     public port") {
 		t.Errorf("as text: %d\n%s", code, out)
+	}
+}
+
+// doctor looks at what serve would load, from the file, the environment and the options; and
+// says of a configuration that cannot be read what is wrong with it, in the same form.
+func TestDoctorLoadsWhatServeLoads(t *testing.T) {
+	_, root := newApp(io.Discard, io.Discard)
+	keys := map[string]map[string]bool{}
+	for _, name := range []string{"serve", "doctor"} {
+		cmd, _, err := root.Find([]string{name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[name] = map[string]bool{}
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { keys[name][keyOf(cmd, f)] = true })
+	}
+	for key := range keys["serve"] {
+		if !keys["doctor"][key] {
+			t.Errorf("serve has %s, doctor has not", key)
+		}
+	}
+
+	dir := t.TempDir()
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody.Close()
+	config := filepath.Join(dir, "photofinish.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	examine := func(args ...string) []check {
+		t.Helper()
+		out, problems, code := photofinish(t, append([]string{"doctor", "--json"}, args...)...)
+		var d struct {
+			OK     bool
+			Checks []check
+		}
+		if err := json.Unmarshal([]byte(out), &d); err != nil || code != exitFailed || d.OK || len(d.Checks) != 7 || problems != "" {
+			t.Fatalf("doctor %v: exit code %d, %v, %s%s", args, code, err, out, problems)
+		}
+		return d.Checks
+	}
+	good := "data: " + filepath.Join(dir, "data") + "\nserve: {listen: '127.0.0.1:0', admin_listen: '127.0.0.1:0'}\nclickhouse: {addrs: ['" + nobody.Addr().String() + "']}\n"
+	write(good + "settle: {rules: nowhere.yaml}\n")
+	checks := examine("--config", config)
+	if c := checks[0]; c.OK || !strings.Contains(c.Detail, "nowhere.yaml") {
+		t.Errorf("rules of the file: %+v", c)
+	}
+	if c := checks[4]; c.OK || !strings.Contains(c.Detail, nobody.Addr().String()) {
+		t.Errorf("ClickHouse of the file: %+v", c)
+	}
+	t.Setenv("PHOTOFINISH_CONFIG", config)
+	t.Setenv("PHOTOFINISH_SETTLE_RULES", "../../configs/rabbits.yaml")
+	if c := examine()[0]; !c.OK || !strings.Contains(c.Detail, "rabbits.yaml; by the configuration file "+config) {
+		t.Errorf("rules of the environment: %+v", c)
+	}
+	for text, want := range map[string]string{
+		good + "ingst: {rate: 5}\n":   "ingst.rate (is it ingest.rate?)",
+		good + "ingest: {rate: x}\n":  "option ingest.rate",
+		good + "log: {level: loud}\n": "loud",
+		good + "data: [":              "read the configuration file",
+	} {
+		write(text)
+		checks := examine()
+		if c := checks[0]; c.OK || c.Mend == "" || !strings.Contains(c.Detail, want) {
+			t.Errorf("%s: %+v", text, c)
+		}
+		if c := checks[3]; c.OK || !strings.Contains(c.Detail, "not checked") {
+			t.Errorf("%s: %+v", text, c)
+		}
 	}
 }

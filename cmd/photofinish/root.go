@@ -24,7 +24,7 @@ type app struct {
 	level   *slog.LevelVar
 	options options
 
-	config    string
+	config    string // as given; where it is not, of the environment
 	data      string
 	logLevel  string
 	logFormat string
@@ -101,17 +101,16 @@ func (a *app) configure(cmd *cobra.Command) error {
 	v.SetEnvPrefix(envPrefix)
 	v.SetEnvKeyReplacer(strings.NewReplacer(".", "_", "-", "_"))
 	v.AutomaticEnv()
-	config := a.config
-	if config == "" {
-		config = v.GetString("config")
+	if a.config == "" {
+		a.config = v.GetString("config")
 	}
-	if config != "" {
-		v.SetConfigFile(config)
+	if a.config != "" {
+		v.SetConfigFile(a.config)
 		v.SetConfigType("yaml")
 		if err := v.ReadInConfig(); err != nil {
-			return usagef("read the configuration file %s: %w", config, err)
+			return usagef("read the configuration file %s: %w", a.config, err)
 		}
-		if err := checkKeys(cmd.Root(), config, v.AllKeys()); err != nil {
+		if err := checkKeys(cmd.Root(), a.config, v.AllKeys()); err != nil {
 			return err
 		}
 	}
