@@ -94,6 +94,9 @@ func (c *counter) serve(rec *Record) (AllocationState, string) {
 	case c.rule.PerPlayer > 0 && units > c.rule.PerPlayer-c.bought[rec.Player]:
 		return Declined, fmt.Sprintf("one player may have %d", c.rule.PerPlayer)
 	case c.rule.Stock > 0 && c.left <= 0:
+		if c.rule.Stock == 1 {
+			return SoldOut, "the only one is sold"
+		}
 		return SoldOut, fmt.Sprintf("all %d are sold", c.rule.Stock)
 	case c.rule.Stock > 0 && units > c.left:
 		return SoldOut, fmt.Sprintf("%d wanted, %d left", units, c.left)
