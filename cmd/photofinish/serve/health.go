@@ -3,6 +3,8 @@ package serve
 import (
 	"encoding/json"
 	"net/http"
+
+	"photofinish/announce/web"
 )
 
 // Status is how a part of the process is.
@@ -101,7 +103,7 @@ func readOnly(handler http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			writeJSON(w, http.StatusMethodNotAllowed, struct{}{})
+			web.Problem(w, http.StatusMethodNotAllowed, "this path is only read")
 			return
 		}
 		handler(w, r)

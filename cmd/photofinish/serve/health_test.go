@@ -1,9 +1,11 @@
 package serve
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"photofinish/announce/web"
@@ -87,7 +89,7 @@ func TestHealth(t *testing.T) {
 				`{"name":"settle","status":"waiting","detail":"there are no rules"}]}`,
 		},
 		{public, "GET", "/readyz", 200, `{"ready":true}`},
-		{public, "POST", "/healthz", 405, `{}`},
+		{public, "POST", "/healthz", 405, `{"title":"Method Not Allowed","status":405,"detail":"this path is only read"}`},
 	} {
 		if code, body := asked(t, test.on, test.method, test.path); code != test.code || body != test.body+"\n" {
 			t.Errorf("%s %s: %d %s", test.method, test.path, code, body)
@@ -102,12 +104,24 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// Profiles and metrics are there for operators.
+// Profiles and metrics are there for operators; what is not there is a problem that says so.
 func TestOperators(t *testing.T) {
 	handler := Operators(&Health{}, NewMetrics())
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/goroutine", "/healthz", "/readyz"} {
 		if code, _ := get(handler, "GET", path); code != 200 {
 			t.Errorf("%s: %d", path, code)
+		}
+	}
+	for path, want := range map[string]string{"/": "/metrics", "/nope": "/metrics", "/v1/awards": "/metrics", "/debug/pprof/nope": `"nope"`} {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, http.NoBody))
+		var problem struct {
+			Status int
+			Detail string
+		}
+		err := json.Unmarshal(w.Body.Bytes(), &problem)
+		if err != nil || w.Code != 404 || problem.Status != 404 || w.Header().Get("Content-Type") != "application/problem+json" || !strings.Contains(problem.Detail, want) {
+			t.Errorf("%s: %d %v %s", path, w.Code, w.Header(), w.Body)
 		}
 	}
 }
