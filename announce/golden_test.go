@@ -100,3 +100,21 @@ func TestGolden(t *testing.T) {
 		})
 	}
 }
+
+// On a screen as narrow as a phone's every table is shown as lines that wrap: none is wider
+// than the screen, the index of many reports included.
+func TestTablesWrap(t *testing.T) {
+	var b bytes.Buffer
+	if err := (announce.Page{}).WriteHTML(&b, build(t, history(t), announce.All())); err != nil {
+		t.Fatal(err)
+	}
+	page := b.String()
+	tables := strings.Count(page, "<table")
+	if wrap := strings.Count(page, `<table class="rows`); tables < 4 || wrap != tables || !strings.Contains(page, `<table class="rows index">`) {
+		t.Errorf("%d of %d tables wrap", wrap, tables)
+	}
+	_, narrow, _ := strings.Cut(page, "@media (max-width:56rem){")
+	if narrow, _, _ = strings.Cut(narrow, "\n}\n"); !strings.Contains(narrow, "table.rows tr{display:flex;flex-wrap:wrap") {
+		t.Errorf("on a narrow screen rows are %s", narrow)
+	}
+}
