@@ -8,25 +8,36 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// Limits of a listener. A client that sends its headers or its body slower than these allow
-// loses its connection, so that it cannot hold one for ever.
+// Limits of a listener. A client that sends its headers or its body slower than these allow,
+// or takes nothing of its answer for so long, loses its connection, so that it cannot hold
+// one for ever.
 const (
 	headerLimit   = 5 * time.Second  // for all headers of a request
 	readLimit     = 30 * time.Second // for a whole request
 	idleLimit     = time.Minute      // between two requests of a connection
 	restLimit     = time.Second      // for what is left of a body whose request is answered
+	writeLimit    = 10 * time.Second // for the next byte of an answer to be taken
 	headerBytes   = 16 << 10
+	unreadBytes   = 128 << 10        // of an answer, that the kernel keeps for who has not read them
 	shutdownLimit = 10 * time.Second // for the requests that are under way when the process is told to stop
+)
+
+// Who takes less than writeLeast of an answer in a writeStep is slow. A step is longer than
+// a lost packet takes to be sent again. Who is slow only loses their place when it is needed.
+const (
+	writeStep  = 250 * time.Millisecond
+	writeLeast = 16 << 10
 )
 
 // Limits say how much one listener takes on.
 type Limits struct {
-	Conns int           // at once; one more takes the place of who has asked nothing the longest
+	Conns int           // at once; one more takes the place of who has asked or read nothing the longest
 	Write time.Duration // from the end of a request's headers to the end of its answer
 }
 
@@ -106,10 +117,16 @@ func HTTP(listener net.Listener, handler http.Handler, limits Limits, log *slog.
 }
 
 // boundedListener has a bounded number of connections open. When one more comes, the
-// connection on which nothing was asked for the longest is closed for it: one that is idle,
-// or slow to say what it asks. So thousands that ask nothing keep nobody out. One whose
-// request is being answered keeps its place; where all are such, the new one waits, and the
-// next ones wait in the kernel.
+// connection that has kept the node waiting for the longest is closed for it: one that is
+// idle, slow to say what it asks, or slow to take its answer. So thousands that ask nothing,
+// or ask and do not read, keep nobody out. One whose request is being answered keeps its
+// place as long as it takes the answer; where all are such, the new one waits, and the next
+// ones wait in the kernel.
+//
+// All who are waited for stand in one line, by how long. Had the idle ones to go first,
+// thousands that do not read would cost each game server its connection between two pushes;
+// had the slow readers, thousands of idle ones would cut off an answer on a bad line. The
+// answer to a push fits into the kernel, whoever reads it, so a push never gets there.
 type boundedListener struct {
 	net.Listener
 	conns int // at most
@@ -117,7 +134,7 @@ type boundedListener struct {
 	mu      sync.Mutex // guards the fields below
 	changed *sync.Cond // a place is free, or a connection waits
 	open    int
-	waiting *list.List // of *boundedConn whose request is not yet there, since the longest first
+	waiting *list.List // of *boundedConn that are waited for, since the longest first
 }
 
 func newBoundedListener(l net.Listener, conns int) *boundedListener {
@@ -131,6 +148,12 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		// Else it grows to 4 MB, and thousands that do not read take gigabytes of the kernel
+		// and the work of answers nobody reads. An error means that it is gone, which its
+		// first read tells.
+		_ = tcp.SetWriteBuffer(unreadBytes)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -157,10 +180,21 @@ func (l *boundedListener) end(c *boundedConn) error {
 	l.leave(c)
 	l.open--
 	l.changed.Signal()
+	if tcp, ok := c.Conn.(*net.TCPConn); ok && c.slow {
+		_ = tcp.SetLinger(0) // else the kernel keeps for minutes what is not read; it is closed either way
+	}
 	return c.Conn.Close()
 }
 
-// leave takes a connection off the list of those that wait.
+// wait puts a connection at the end of those that are waited for.
+func (l *boundedListener) wait(c *boundedConn) {
+	if !c.ended && c.place == nil {
+		c.place = l.waiting.PushBack(c)
+		l.changed.Signal()
+	}
+}
+
+// leave takes a connection off the list of those that are waited for.
 func (l *boundedListener) leave(c *boundedConn) {
 	if c.place != nil {
 		l.waiting.Remove(c.place)
@@ -177,8 +211,8 @@ func remember(ctx context.Context, conn net.Conn) context.Context {
 }
 
 // keepPlaces has the connection of each request keep its place until all of the answer is
-// on its way. What the client has not sent of a body that is answered already, the server
-// would wait for as long as for a request.
+// on its way, unless the client is slow to take it. What the client has not sent of a body
+// that is answered already, the server would wait for as long as for a request.
 func keepPlaces(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, ok := r.Context().Value(placeKey{}).(*boundedConn); ok {
@@ -201,8 +235,10 @@ type boundedConn struct {
 	listener *boundedListener
 
 	// Of the listener's mu.
-	place *list.Element // nil: its request is being answered, or it has ended
-	ended bool
+	place    *list.Element // nil: its request is being answered, or it has ended
+	slow     bool          // to take its answer
+	ended    bool
+	deadline time.Time // of writes, that the server set; zero is none
 }
 
 func (c *boundedConn) asks() {
@@ -214,10 +250,67 @@ func (c *boundedConn) asks() {
 func (c *boundedConn) waits() {
 	c.listener.mu.Lock()
 	defer c.listener.mu.Unlock()
-	if !c.ended && c.place == nil {
-		c.place = c.listener.waiting.PushBack(c)
-		c.listener.changed.Signal()
+	c.listener.wait(c)
+}
+
+// reads notes whether the client is slow to take its answer.
+func (c *boundedConn) reads(slow bool) {
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	if slow == c.slow {
+		return
 	}
+	c.slow = slow
+	if slow {
+		c.listener.wait(c)
+	} else {
+		c.listener.leave(c)
+	}
+}
+
+// Write is that of the connection in steps, after each of which the client may turn out to
+// be slow. It fails when nothing was taken for writeLimit, and at the deadline of the server.
+func (c *boundedConn) Write(b []byte) (n int, err error) {
+	for taken := time.Now(); ; {
+		c.listener.mu.Lock()
+		deadline, slow := c.deadline, c.slow
+		c.listener.mu.Unlock()
+		end := time.Now().Add(writeStep)
+		last := !deadline.IsZero() && deadline.Before(end)
+		if last {
+			end = deadline
+		}
+		if err := c.Conn.SetWriteDeadline(end); err != nil {
+			return n, err
+		}
+		k, err := c.Conn.Write(b[n:])
+		n += k
+		if err == nil && slow {
+			c.reads(false)
+		}
+		if last || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		c.reads(k < writeLeast)
+		if k > 0 {
+			taken = time.Now()
+		} else if time.Since(taken) >= writeLimit {
+			return n, err
+		}
+	}
+}
+
+// SetWriteDeadline bounds writes, this one and later ones.
+func (c *boundedConn) SetWriteDeadline(t time.Time) error {
+	c.listener.mu.Lock()
+	c.deadline = t
+	c.listener.mu.Unlock()
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// SetDeadline bounds reads and writes.
+func (c *boundedConn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
 // Close closes the connection and gives its place back.

@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -147,6 +149,138 @@ func TestWhoDoesNotAskGivesWay(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("it ends with %v", err)
+	}
+}
+
+// Who does not read their answers, or hardly, gives their place to somebody who comes when
+// all places are taken; who reads them keeps theirs, though they came first.
+func TestWhoDoesNotReadGivesWay(t *testing.T) {
+	l := listen(t)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	asked := make(chan struct{}, 5)
+	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		_, _ = w.Write(make([]byte, 64<<20)) // more than the kernel takes
+	})
+	run := HTTP(l, answer, Limits{Conns: 3, Write: PublicLimits.Write}, slog.New(slog.DiscardHandler))
+	go func() { ended <- run(ctx) }()
+	var conns [5]net.Conn // a reader, who reads nothing, who reads hardly, and two who come
+	comes := func(i int) {
+		var err error
+		if conns[i], err = net.Dial("tcp", l.Addr().String()); err != nil {
+			t.Fatal(err)
+		}
+		err = errors.Join(conns[i].(*net.TCPConn).SetReadBuffer(256<<10), conns[i].SetDeadline(time.Now().Add(writeLimit*9/10)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask(conns[i])
+		select {
+		case <-asked: // so that nobody is idle
+		case <-time.After(writeLimit / 3):
+			t.Fatalf("connection %d gets no place", i)
+		}
+	}
+	for i := range 3 {
+		comes(i)
+	}
+	whole, here, drops := make(chan error, 1), make(chan struct{}), make(chan struct{})
+	go func() { // too slow to be through before the others come
+		answer, err := http.ReadResponse(bufio.NewReader(conns[0]), nil)
+		if err == nil {
+			for err == nil {
+				_, err = io.CopyN(io.Discard, answer.Body, 1<<20)
+				time.Sleep(writeStep / 5)
+			}
+			answer.Body.Close()
+		}
+		whole <- err
+	}()
+	go func() {
+		defer close(drops)
+		for {
+			select {
+			case <-here:
+				return
+			case <-time.After(writeStep / 5):
+				_, _ = conns[2].Read(make([]byte, 100)) // what it ends with comes last
+			}
+		}
+	}()
+	time.Sleep(4 * writeStep) // the kernel takes some, and then no more
+	for i := 3; i < 5; i++ {
+		comes(i)
+		if _, err := conns[i].Read(make([]byte, 100)); err != nil {
+			t.Errorf("connection %d reads %v", i, err)
+		}
+	}
+	close(here)
+	<-drops
+	for i := 1; i <= 2; i++ {
+		if _, err := io.Copy(io.Discard, conns[i]); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("connection %d, which is not read, ends with %v", i, err)
+		}
+	}
+	if err := <-whole; !errors.Is(err, io.EOF) {
+		t.Errorf("who reads ends with %v", err)
+	}
+	for _, c := range conns {
+		c.Close()
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
+// A write of which nothing is taken fails after a while; one of which something is taken now
+// and then goes on until the deadline that the server set. Who takes little is slow.
+func TestWriteThatIsNotTaken(t *testing.T) {
+	for name, c := range map[string]struct {
+		every time.Duration
+		bytes int
+		want  time.Duration
+		slow  bool
+	}{
+		"nothing":        {0, 0, writeLimit, true},
+		"a byte at last": {writeLimit - time.Second, 1, PublicLimits.Write, true},
+		"little":         {writeStep / 10, writeLeast / 20, PublicLimits.Write, true},
+		"enough":         {writeStep / 10, writeLeast / 5, PublicLimits.Write, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				near, far := net.Pipe()
+				listener := newBoundedListener(nil, 1)
+				conn := &boundedConn{Conn: near, listener: listener}
+				began := time.Now()
+				if err := conn.SetWriteDeadline(began.Add(PublicLimits.Write)); err != nil {
+					t.Fatal(err)
+				}
+				read := make(chan struct{})
+				go func() {
+					defer close(read)
+					for err := error(nil); err == nil && c.every > 0; time.Sleep(c.every) {
+						_, err = far.Read(make([]byte, c.bytes))
+					}
+				}()
+				time.AfterFunc(writeLimit/2, func() {
+					listener.mu.Lock()
+					defer listener.mu.Unlock()
+					if slow := listener.waiting.Len() == 1; slow != c.slow {
+						t.Errorf("it is slow: %v, want %v", slow, c.slow)
+					}
+				})
+				_, err := conn.Write(make([]byte, 32<<20))
+				if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || took != c.want {
+					t.Errorf("it fails with %v after %v, want %v", err, took, c.want)
+				}
+				if err := errors.Join(conn.Close(), far.Close()); err != nil {
+					t.Error(err)
+				}
+				<-read
+			})
+		})
 	}
 }
 
