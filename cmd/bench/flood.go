@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -22,7 +23,8 @@ const floodHelp = `flood runs photofinish serve with its embedded ClickHouse, ha
   - a thousand refused requests a second of each kind: a wrong key, a body that is announced
     too large, an unknown encoding, 128 MB of nothing packed with gzip and with zstd, another
     server's events, and all of these at once;
-  - thousands of connections on which a byte of a request comes now and then.
+  - thousands of connections on which a byte of a request comes now and then;
+  - thousands that ask many times for what anybody may read, and read none of the answers.
 
 The 99th percentile of the honest answers may become twice what it was, or 5 ms longer,
 whichever is more. Every slow connection has to be ended by the node, somebody new has to be
@@ -62,13 +64,13 @@ func runFlood(ctx context.Context, args []string) (err error) {
 	f.DurationVar(&fl.length, "length", 20*time.Second, "of each part")
 	f.IntVar(&fl.slow, "slow", 5000, "slow connections")
 	f.IntVar(&fl.rate, "rate", 1000, "refused requests a second")
-	f.StringVar(&fl.only, "only", "", "refused or slow; empty: both")
+	f.StringVar(&fl.only, "only", "", "refused, slow or unread; empty: all")
 	binary := f.String("binary", "", "the photofinish to run; empty: built from ./cmd/photofinish")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	if fl.only != "" && fl.only != "refused" && fl.only != "slow" {
-		return fmt.Errorf("--only %q: give refused or slow", fl.only)
+	if !slices.Contains([]string{"", "refused", "slow", "unread"}, fl.only) {
+		return fmt.Errorf("--only %q: give refused, slow or unread", fl.only)
 	}
 	if fl.length < time.Second || fl.slow < 1 || fl.rate < 1 {
 		return fmt.Errorf("--length %v --slow %d --rate %d: give at least a second, a connection and a request", fl.length, fl.slow, fl.rate)
@@ -128,7 +130,7 @@ func (f *flood) run(ctx context.Context, binary string) (err error) {
 	parts := []struct {
 		name string
 		run  func(context.Context) error
-	}{{"peace", f.peace}, {"refused", f.refusals}, {"slow", f.slowConnections}, {"memory", f.memory}}
+	}{{"peace", f.peace}, {"refused", f.refusals}, {"slow", f.slowSenders}, {"unread", f.slowReaders}, {"memory", f.memory}}
 	for _, part := range parts {
 		if f.only != "" && part.name != f.only && part.name != "peace" && part.name != "memory" {
 			continue
@@ -206,9 +208,18 @@ func (f *flood) refusals(ctx context.Context) error {
 	return nil
 }
 
-// slowConnections opens connections that send next to nothing, and sees them ended.
-func (f *flood) slowConnections(ctx context.Context) error {
-	crowd := newSlowCrowd(f.node.listen, f.guest)
+// slowSenders opens connections that send next to nothing.
+func (f *flood) slowSenders(ctx context.Context) error {
+	return f.slowConnections(ctx, "slow connections", newSlowCrowd(f.node.listen, f.guest))
+}
+
+// slowReaders opens connections that read nothing.
+func (f *flood) slowReaders(ctx context.Context) error {
+	return f.slowConnections(ctx, "connections that read nothing", newUnreadCrowd(f.node.listen))
+}
+
+// slowConnections opens the connections of a crowd, and sees them ended.
+func (f *flood) slowConnections(ctx context.Context, name string, crowd *slowCrowd) error {
 	crowding, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
@@ -228,7 +239,7 @@ func (f *flood) slowConnections(ctx context.Context) error {
 	if err := errors.Join(err, freshErr); err != nil {
 		return err
 	}
-	what := fmt.Sprintf("%d slow connections", f.slow)
+	what := fmt.Sprintf("%d %s", f.slow, name)
 	f.judge(what, answers)
 	const limit = time.Second
 	worst := percentile(strangers, 100)

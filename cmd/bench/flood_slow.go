@@ -1,19 +1,22 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// slowCrowd are connections on which a byte comes now and then.
+// slowCrowd are connections on which a byte comes now and then, or on which no answer is read.
 type slowCrowd struct {
 	addr     string
 	requests [][]byte // what is sent at once, of each kind; the bytes that follow mean nothing
+	unread   bool     // the answers stay where they are
 
 	ended atomic.Int64 // by the node
 	last  atomic.Int64 // how long the last of these lived, in ns
@@ -36,6 +39,13 @@ func newSlowCrowd(addr, key string) *slowCrowd {
 		open(key),     // a body that never ends, of one who may push
 		open("pf_no"), // and of one who may not
 	}}
+}
+
+// newUnreadCrowd asks, without a key, for more than the kernel takes for who does not read.
+func newUnreadCrowd(addr string) *slowCrowd {
+	const asks = 3000 // of some 3 kB each
+	request := []byte("GET /openapi.json HTTP/1.1\r\nHost: bench\r\n\r\n")
+	return &slowCrowd{addr: addr, requests: [][]byte{bytes.Repeat(request, asks)}, unread: true}
 }
 
 // run opens so many connections and trickles on each until the node ends it or ctx is
@@ -68,11 +78,21 @@ func (s *slowCrowd) trickle(ctx context.Context, request []byte) error {
 	}
 	defer func() { _ = conn.Close() }() // the node has ended it, or it is given up
 	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_, _ = io.Copy(io.Discard, conn) // an answer, and then the end, however it comes
-	}()
-	_, _ = conn.Write(request) // an error comes with the end
+	end := sync.OnceFunc(func() { close(ended) })
+	if !s.unread {
+		go func() {
+			defer end()
+			_, _ = io.Copy(io.Discard, conn) // an answer, and then the end, however it comes
+		}()
+	}
+	send := func(b []byte) {
+		_ = conn.SetWriteDeadline(time.Now().Add(slowEvery)) // the node need not read, either
+		// Who reads learns of the end by that; who does not, when nothing can be sent any more.
+		if _, err := conn.Write(b); s.unread && err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			end()
+		}
+	}
+	send(request)
 	for tick := time.NewTicker(slowEvery); ; {
 		select {
 		case <-ctx.Done():
@@ -86,7 +106,7 @@ func (s *slowCrowd) trickle(ctx context.Context, request []byte) error {
 			}
 			return nil
 		case <-tick.C:
-			_, _ = conn.Write([]byte("a")) // likewise
+			send([]byte("a"))
 		}
 	}
 }

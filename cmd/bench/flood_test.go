@@ -23,9 +23,9 @@ func TestFlood(t *testing.T) {
 	if err := f.run(t.Context(), binary); err != nil && !strings.Contains(err.Error(), "over their limit") {
 		t.Error(err)
 	}
-	for _, said := range []string{"nothing that was refused", "ended by the node: 60 of 60"} {
-		if !strings.Contains(out.String(), said) {
-			t.Errorf("it does not say %q:\n%s", said, out.String())
+	for said, times := range map[string]int{"nothing that was refused": 1, "ended by the node: 60 of 60": 2} {
+		if got := strings.Count(out.String(), said); got != times {
+			t.Errorf("it says %q %d times, want %d:\n%s", said, got, times, out.String())
 		}
 	}
 }
