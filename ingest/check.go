@@ -113,7 +113,10 @@ func check(e *rules.Event, instant rules.Instant, p period) error {
 		return err
 	}
 	if e.Type == rules.TypeHeartbeat {
-		return checkText("id", e.ID, 0, MaxIDBytes)
+		if err := checkText("id", e.ID, 0, MaxIDBytes); err != nil {
+			return err
+		}
+		return checkAttrs(e.Attrs) // they are read, though not kept
 	}
 	if err := checkTexts(e); err != nil {
 		return err

@@ -76,6 +76,10 @@ func TestCheckBounds(t *testing.T) {
 		"too far ahead":     {func(e *rules.Event) { e.At += 5 * 60 * 1e9 }, "is more than 5m0s in the future"},
 		"heartbeat":         {func(e *rules.Event) { *e = rules.Event{Server: "s", Region: "r", Type: rules.TypeHeartbeat, At: e.At} }, ""},
 		"heartbeat too far": {func(e *rules.Event) { e.Type, e.At = rules.TypeHeartbeat, rules.MaxInstant }, "in the future"},
+		"heartbeat's value": {func(e *rules.Event) {
+			e.Type, e.Attrs = rules.TypeHeartbeat, map[string]string{"void": long(MaxAttrValueBytes + 1)}
+		}, "attrs.void "},
+		"heartbeat's attributes": {func(e *rules.Event) { e.Type, e.Attrs = rules.TypeHeartbeat, attrs(MaxAttrs+1) }, `attrs "33" are more than 32`},
 	} {
 		e := base()
 		c.change(&e)

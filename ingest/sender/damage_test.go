@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"photofinish/ingest"
+	"photofinish/ingest/spool"
 	"photofinish/rules"
 )
 
@@ -134,6 +138,39 @@ func TestQuota(t *testing.T) {
 		w.mu.Unlock()
 		if st := s.Status(); st.Full != 1 || last(w, "one").Attrs[attrFull] != "1" {
 			t.Errorf("%+v, %v", st, last(w, "one"))
+		}
+	})
+}
+
+// skipped is a disk that had to skip numbers more often than can be told, late in its life.
+type skipped struct{ disk }
+
+func (skipped) Void() (void []spool.Span) {
+	for range 3 * maxVoid {
+		void = append(void, spool.Span{First: math.MaxUint64 - 1, Last: math.MaxUint64})
+	}
+	return void
+}
+
+// The longest heartbeat that a sender makes is one that a node takes.
+func TestLongestHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newWorld(t, "one").config(t.TempDir())
+		c.open = func(c Config, log *slog.Logger) (disk, error) {
+			d, err := openSpool(c, log)
+			return skipped{d}, err
+		}
+		s, _ := open(t, c)
+		line, err := s.appendBeat(nil, rules.MaxInstant-1, math.MaxUint64, math.MaxUint64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := ingest.DecodeEvent(bytes.TrimSpace(line))
+		if err != nil || e.Attrs[attrVoid] == "" {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if err := ingest.CheckEvent(&e); err != nil {
+			t.Error(err)
 		}
 	})
 }

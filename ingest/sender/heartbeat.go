@@ -76,7 +76,8 @@ const (
 	// attrVoid lists spans of seq, such as 7-9,20-20, that were given to no event: after
 	// a crash the numbers go on above those that may have been used.
 	attrVoid = "void"
-	// maxVoid bounds the spans that are told: the last ones.
+	// maxVoid bounds the spans that are told, the last ones, so that a node takes the value:
+	// see ingest.MaxAttrValueBytes.
 	maxVoid = 20
 )
 
