@@ -22,10 +22,14 @@ const (
 	maxUnusedSpans   = 20  // of a server, the last
 )
 
-// VoidSpans reads the value of AttrVoid. What is no span is left out.
-func VoidSpans(text string) []rules.Span {
+// VoidSpans reads the value of AttrVoid, at most so many parts of it. What is no span is
+// left out.
+func VoidSpans(text string, most int) []rules.Span {
 	var all []rules.Span
 	for span := range strings.SplitSeq(text, ",") {
+		if most--; most < 0 {
+			break
+		}
 		from, to, _ := strings.Cut(span, "-")
 		first, err1 := strconv.ParseUint(from, 10, 64)
 		last, err2 := strconv.ParseUint(to, 10, 64)
@@ -65,7 +69,7 @@ func (u *unused) note(r *record) {
 func (u *unused) over(before []rules.Unused) []rules.Unused {
 	all := map[string][]rules.Unused{}
 	for server, text := range u.text {
-		spans := VoidSpans(text)
+		spans := VoidSpans(text, len(text))
 		for _, s := range spans[max(0, len(spans)-maxUnusedSpans):] {
 			all[server] = append(all[server], rules.Unused{Server: server, Span: s})
 		}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -26,33 +27,77 @@ type Gap struct {
 // is not missed where it lies before the first number seen, and looks like a gap where it
 // lies within.
 type gaps struct {
-	mu *sync.Mutex
-	of map[string]*numbered // by server and kind
+	mu *sync.Mutex // guards the map alone, so that no server waits for another's numbers
+	of map[string]*numbered
 }
 
 // numbered is what has come of a server: every number from first to last but the missing.
 type numbered struct {
+	mu          sync.Mutex // guards the fields below
 	server, log string
+	some        bool // has come; first and last say nothing before
 	first, last uint64
 	missing     []Gap // by First; they do not touch
 }
 
 func newGaps() gaps { return gaps{new(sync.Mutex), map[string]*numbered{}} }
 
-// numbers notes the running numbers of events; 0 is none.
-func (g *gaps) numbers(server string, events []rules.Event) {
+// at returns what has come of a server: of its logs, or of its running numbers.
+func (g *gaps) at(server string, logs bool) *numbered {
+	key := server
+	if logs {
+		key = "\x00" + server // no name has such a byte
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i := range events {
-		if seq := events[i].Seq; seq != 0 {
-			g.seen(server, "", seq, seq)
-		}
-		if events[i].Type == rules.TypeHeartbeat {
-			for _, s := range ingest.VoidSpans(events[i].Attrs[ingest.AttrVoid]) {
-				g.seen(server, "", s.First, s.Last)
-			}
-		}
+	n := g.of[key]
+	if n == nil {
+		n = &numbered{server: server}
+		g.of[key] = n
 	}
+	return n
+}
+
+// numbers notes the running numbers of events; 0 is none.
+func (g *gaps) numbers(server string, events []rules.Event) {
+	voids := maxVoids
+	var n *numbered // made for a server that has numbers
+	for i := range events {
+		e := &events[i]
+		void := ""
+		if e.Type == rules.TypeHeartbeat {
+			void = e.Attrs[ingest.AttrVoid]
+		}
+		if e.Seq == 0 && void == "" {
+			continue
+		}
+		if n == nil {
+			n = g.at(server, false)
+			n.mu.Lock()
+			defer n.mu.Unlock()
+		}
+		if e.Seq != 0 {
+			n.seen(e.Seq, e.Seq)
+		}
+		voids = n.voids(void, voids)
+	}
+}
+
+// maxVoids bounds the spans that are read of one batch: the body of one may have millions,
+// and a sender tells of twenty.
+const maxVoids = 100
+
+// voids takes numbers for seen that a server says it gave to no event: at most so many
+// spans, and returns how many are left of that. The lock is held.
+func (n *numbered) voids(text string, most int) (left int) {
+	if len(text) > ingest.MaxAttrValueBytes { // what the node refused for its length comes here all the same
+		return most
+	}
+	spans := ingest.VoidSpans(text, most)
+	for _, s := range spans {
+		n.seen(s.First, s.Last)
+	}
+	return most - len(spans)
 }
 
 // bytes notes a piece of the log of a run. A new run begins a new log; of the one before
@@ -61,25 +106,21 @@ func (g *gaps) bytes(server, log string, begin, size uint64) {
 	if size == 0 {
 		return
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.seen(server, log, begin, begin+size-1)
+	n := g.at(server, true)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.log != log {
+		n.log, n.some, n.missing = log, false, nil
+	}
+	n.seen(begin, begin+size-1)
 }
 
-func (g *gaps) seen(server, log string, first, last uint64) {
-	key := server
-	if log != "" {
-		key = "\x00" + server // no name has such a byte
-	}
-	n := g.of[key]
-	if n == nil || n.log != log {
-		g.of[key] = &numbered{server: server, log: log, first: first, last: last}
+// seen takes a span for come. The lock is held.
+func (n *numbered) seen(first, last uint64) {
+	if !n.some {
+		n.some, n.first, n.last = true, first, last
 		return
 	}
-	n.seen(first, last)
-}
-
-func (n *numbered) seen(first, last uint64) {
 	if last < n.first {
 		return // before anything that is known here
 	}
@@ -88,10 +129,17 @@ func (n *numbered) seen(first, last uint64) {
 		if len(n.missing) > maxGaps {
 			n.missing = slices.Delete(n.missing, 0, 1)
 		}
-	} else if len(n.missing) > 0 && first <= n.missing[len(n.missing)-1].Last {
+	} else if n.misses(first, last) {
 		n.fill(first, last)
 	}
 	n.last = max(n.last, last)
+}
+
+// misses reports whether a number of the span is missing. Most that comes again is not, and
+// costs no copy.
+func (n *numbered) misses(first, last uint64) bool {
+	at, _ := slices.BinarySearchFunc(n.missing, first, func(gap Gap, first uint64) int { return cmp.Compare(gap.Last, first) })
+	return at < len(n.missing) && n.missing[at].First <= last
 }
 
 // fill takes what has come after all out of the missing.
@@ -114,10 +162,13 @@ func (n *numbered) fill(first, last uint64) {
 
 func (g *gaps) list() []Gap {
 	g.mu.Lock()
-	defer g.mu.Unlock()
+	all := slices.Collect(maps.Values(g.of))
+	g.mu.Unlock()
 	list := []Gap{}
-	for _, n := range g.of { // order free: sorted below
+	for _, n := range all { // order free: sorted below
+		n.mu.Lock()
 		list = append(list, n.missing...)
+		n.mu.Unlock()
 	}
 	slices.SortFunc(list, func(a, b Gap) int {
 		return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.Log, b.Log), cmp.Compare(a.First, b.First))

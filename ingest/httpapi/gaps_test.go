@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"photofinish/ingest"
 	"photofinish/rules"
@@ -117,5 +118,58 @@ func TestVoidNumbersAreNoGap(t *testing.T) {
 	g.numbers("s", []rules.Event{{Seq: 1}, beat("2-4194310,x-9,9-8,0-5,7"), {Seq: 4_194_311}, {Seq: 4_194_320}, beat("4194312-4194315")})
 	if want := (Gap{Server: "s", First: 4_194_316, Last: 4_194_319}); len(g.list()) != 1 || g.list()[0] != want {
 		t.Errorf("%v, want %v alone", g.list(), want)
+	}
+}
+
+// Of one batch a bounded number of spans is read, however many it names, and none of an
+// attribute that the node refuses for its length.
+func TestVoidsAreBounded(t *testing.T) {
+	beat := func(void string) rules.Event {
+		return rules.Event{Type: rules.TypeHeartbeat, Attrs: map[string]string{ingest.AttrVoid: void}}
+	}
+	const gap = 4
+	for name, c := range map[string]struct {
+		beats []rules.Event
+		left  int
+	}{
+		"the last":       {[]rules.Event{beat(strings.Repeat("1-1,", maxVoids-1) + "3-6")}, 0},
+		"one too many":   {[]rules.Event{beat(strings.Repeat("1-1,", maxVoids) + "3-6")}, gap},
+		"of two beats":   {[]rules.Event{beat(strings.Repeat("1-1,", maxVoids)), beat("3-6")}, gap},
+		"rubbish counts": {[]rules.Event{beat(strings.Repeat(",", maxVoids) + "3-6")}, gap},
+		"refused":        {[]rules.Event{beat("3-6," + strings.Repeat("x", ingest.MaxAttrValueBytes))}, gap},
+	} {
+		g := newGaps()
+		g.numbers("s", append([]rules.Event{{Seq: 1}, {Seq: 2}, {Seq: 7}}, c.beats...))
+		left := 0
+		for _, gap := range g.list() {
+			left += int(gap.Last - gap.First + 1)
+		}
+		if left != c.left {
+			t.Errorf("%s: %d numbers are missing, want %d", name, left, c.left)
+		}
+	}
+}
+
+// A server whose numbers take long holds up neither another's nor another's log.
+func TestServersDoNotWaitForEachOther(t *testing.T) {
+	g := newGaps()
+	busy := g.at("busy", false)
+	busy.mu.Lock()
+	defer busy.mu.Unlock()
+	waiting, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		close(waiting)
+		g.numbers("busy", []rules.Event{{Seq: 1}}) // not before the test ends
+	}()
+	go func() {
+		<-waiting
+		g.numbers("other", []rules.Event{{Seq: 1}, {Seq: 3}})
+		g.bytes("busy", "l", 0, 10)
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("another server waits")
 	}
 }
