@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -294,8 +297,8 @@ func (c *counting) Query(ctx context.Context, statement string, args ...any) (dr
 	return c.Conn.Query(ctx, statement, args...)
 }
 
-// A key that was made a moment ago is taken at once, not at the next reading. Wrong keys,
-// however many, have the table read now and then, and texts that are no key do not.
+// A key that was made a moment ago is taken at once, not at the next reading. Texts that are
+// no key, or another's of a known id, do not have the table read.
 func TestNewKeyAtOnce(t *testing.T) {
 	conn := newTable(t)
 	counts := &counting{Conn: conn}
@@ -304,23 +307,201 @@ func TestNewKeyAtOnce(t *testing.T) {
 	text, _ := create(t, conn, server("eu-1"))
 	wantFind(t, s, text, nil)
 	counts.queries = 0
-	for range 50 {
-		wrong, _, err := New(server("eu-2"), noon)
-		if err != nil {
-			t.Fatal(err)
-		}
-		wantFind(t, s, wrong, ErrUnknown)
-	}
-	if counts.queries > 2*askedPerSecond { // a second may have passed
-
-		t.Errorf("50 wrong keys had the table read %d times", counts.queries)
-	}
-	s.asked.Store(0)
-	counts.queries = 0
 	for _, wrong := range []string{"", "nothing", text + "x", text[:len(text)-1] + "-"} {
 		wantFind(t, s, wrong, ErrUnknown)
 	}
 	if counts.queries > 0 {
 		t.Errorf("texts of known ids, or none, had the table read %d times", counts.queries)
 	}
+}
+
+// slow is a table of keys that takes a while to be read, and shows what was in it when the
+// reading began.
+type slow struct {
+	driver.Conn
+
+	takes time.Duration
+
+	mu       sync.Mutex
+	keys     []Key
+	err      error
+	readings int
+	reading  bool
+	crowded  bool // two readings were under way at once
+}
+
+func (s *slow) add(t *testing.T) (text string) {
+	t.Helper()
+	text, k, err := New(server("eu-1"), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys = append(s.keys, k)
+	return text
+}
+
+func (s *slow) Query(ctx context.Context, _ string, _ ...any) (driver.Rows, error) {
+	s.mu.Lock()
+	s.readings++
+	s.crowded = s.crowded || s.reading
+	s.reading = true
+	rows, err := &keyRows{keys: slices.Clone(s.keys)}, s.err
+	s.mu.Unlock()
+	select {
+	case <-time.After(s.takes):
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	s.mu.Lock()
+	s.reading = false
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
+}
+
+// keyRows is what a slow table answers.
+type keyRows struct {
+	driver.Rows
+
+	keys []Key
+}
+
+func (r *keyRows) Next() bool { return len(r.keys) > 0 }
+
+func (r *keyRows) Scan(to ...any) error {
+	k := r.keys[0]
+	r.keys = r.keys[1:]
+	for i, v := range []any{k.ID, uint8(0), k.Server, k.Region, k.Timezone, string(k.Role), string(k.Hash[:]), int64(k.Created)} {
+		reflect.ValueOf(to[i]).Elem().Set(reflect.ValueOf(v))
+	}
+	return nil
+}
+
+func (*keyRows) Err() error   { return nil }
+func (*keyRows) Close() error { return nil }
+
+// asking runs a test against a store of a slow table, whose first reading has ended.
+func asking(t *testing.T, takes time.Duration, test func(t *testing.T, table *slow, s *Store)) {
+	synctest.Test(t, func(t *testing.T) {
+		table := &slow{takes: takes}
+		table.add(t)
+		s := NewStore(table, slog.New(slog.DiscardHandler), filepath.Join(t.TempDir(), "keys.json"))
+		refresh(t, s)
+		table.readings = 0
+		test(t, table, s)
+		if table.crowded {
+			t.Error("two readings were under way at once")
+		}
+	})
+}
+
+// All who come at once with a key that was just made find it, by one reading.
+func TestNewKeyOfManyConnections(t *testing.T) {
+	asking(t, 20*time.Millisecond, func(t *testing.T, table *slow, s *Store) {
+		text := table.add(t)
+		var all sync.WaitGroup
+		for range 40 {
+			all.Go(func() {
+				if _, err := s.Find(t.Context(), text); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if table.readings != 1 {
+			t.Errorf("the table was read %d times", table.readings)
+		}
+	})
+}
+
+// Who comes while a reading is under way that began before the key was made, whether for
+// another or of Run, waits for the next.
+func TestNewKeyDuringReading(t *testing.T) {
+	for name, begin := range map[string]func(*testing.T, *Store){
+		"asked for": func(t *testing.T, s *Store) { _, _ = s.Find(t.Context(), newText()) },
+		"of Run":    func(t *testing.T, s *Store) { _ = s.Refresh(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			asking(t, 300*time.Millisecond, func(t *testing.T, table *slow, s *Store) {
+				var before sync.WaitGroup
+				before.Go(func() { begin(t, s) })
+				time.Sleep(100 * time.Millisecond)
+				wantFind(t, s, table.add(t), nil)
+				before.Wait()
+			})
+		})
+	}
+}
+
+// Made-up keys, however many, keep no new key out, and have the table read now and then.
+func TestNewKeyBesideWrongKeys(t *testing.T) {
+	asking(t, 20*time.Millisecond, func(t *testing.T, table *slow, s *Store) {
+		ctx, stop := context.WithCancel(t.Context())
+		var flood sync.WaitGroup
+		for range 50 {
+			flood.Go(func() {
+				for ctx.Err() == nil {
+					if _, err := s.Find(ctx, newText()); !errors.Is(err, ErrUnknown) {
+						t.Errorf("a made-up key: %v", err)
+					}
+					time.Sleep(time.Millisecond)
+				}
+			})
+		}
+		began := time.Now()
+		for range 20 {
+			time.Sleep(37 * time.Millisecond)
+			wantFind(t, s, table.add(t), nil)
+		}
+		lasted := time.Since(began)
+		stop()
+		flood.Wait()
+		if most := int(lasted/askPause) + 2; table.readings > most {
+			t.Errorf("in %s the table was read %d times", lasted, table.readings)
+		}
+	})
+}
+
+// Nobody waits longer than a second, nor longer than he wants to: the reading of one who gave
+// up goes on for the others. While the table cannot be read it is tried once a second.
+func TestNewKeyWithoutClickHouse(t *testing.T) {
+	asking(t, 200*time.Millisecond, func(t *testing.T, table *slow, s *Store) {
+		text := table.add(t)
+		impatient, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		var all sync.WaitGroup
+		all.Go(func() { _, _ = s.Find(impatient, text) })
+		synctest.Wait()
+		all.Go(func() {
+			if _, err := s.Find(t.Context(), text); err != nil {
+				t.Errorf("who is patient: %v", err)
+			}
+		})
+		all.Wait()
+
+		table.takes = time.Hour
+		began := time.Now()
+		all.Go(func() { _, _ = s.Find(t.Context(), newText()) })
+		synctest.Wait()
+		all.Go(func() { _, _ = s.Find(t.Context(), newText()) })
+		all.Wait()
+		if waited := time.Since(began); waited > 2*askTimeout+askPause {
+			t.Errorf("of a frozen table they waited %s", waited)
+		}
+
+		table.takes, table.err = 0, errDown
+		time.Sleep(askTimeout)
+		table.readings, began = 0, time.Now()
+		for time.Since(began) < 10*askTimeout {
+			wantFind(t, s, newText(), ErrUnknown)
+			time.Sleep(10 * time.Millisecond)
+		}
+		if table.readings > 11 {
+			t.Errorf("in ten seconds the table was tried %d times", table.readings)
+		}
+	})
 }

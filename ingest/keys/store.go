@@ -27,14 +27,6 @@ import (
 // taken by a node that reaches ClickHouse.
 const Every = 2 * time.Second
 
-// A key that is not known may have been made a moment ago: the table is read at once, and
-// waited for at most so long. Whoever comes after so many in a second is refused as before, so
-// that a flood of wrong keys costs a few readings.
-const (
-	askedPerSecond = 4
-	askTimeout     = time.Second
-)
-
 // readTimeout bounds one reading: a ClickHouse that is frozen must not hold the next.
 const readTimeout = 10 * time.Second
 
@@ -56,16 +48,20 @@ type Store struct {
 
 	known atomic.Pointer[map[string]Key] // by id; never written after it is here. nil: not loaded
 
-	asked atomic.Int32 // how many keys that are not known had the table read within a second
+	asking sync.Mutex      // guards the fields below
+	under  *reading        // the one under way that somebody waits for
+	next   *reading        // the one that begins next, likewise
+	paused <-chan struct{} // closed once the next may begin; nil: it may
+	failed bool            // the last one did
 
-	refreshing sync.Mutex // one Refresh at a time; guards unsaved
-	unsaved    bool       // the file lacks what is known
+	refreshing chan struct{} // holds one while a Refresh is under way; guards unsaved
+	unsaved    bool          // the file lacks what is known
 }
 
 // NewStore returns a store that reads the keys over conn and keeps them in the file at
 // path. It does nothing else: Load reads the file.
 func NewStore(conn driver.Conn, log *slog.Logger, path string) *Store {
-	return &Store{conn: conn, log: log, path: path}
+	return &Store{conn: conn, log: log, path: path, refreshing: make(chan struct{}, 1)}
 }
 
 // Find returns the key with that text, or ErrUnknown or ErrNotLoaded. It takes one hash
@@ -73,7 +69,7 @@ func NewStore(conn driver.Conn, log *slog.Logger, path string) *Store {
 // wait for a reading of the table.
 func (s *Store) Find(ctx context.Context, text string) (Key, error) {
 	if id, formed := IDOf(text); formed && !s.has(id) {
-		s.ask(ctx)
+		s.ask(ctx, id)
 	}
 	known := s.known.Load()
 	if known == nil {
@@ -99,22 +95,17 @@ func (s *Store) has(id string) bool {
 	return found
 }
 
-// ask reads the table, unless that was done a moment ago or is under way. What it learns is
-// known when it returns; that it fails is told by Run, which reads all the time.
-func (s *Store) ask(ctx context.Context) {
-	if s.asked.Add(1) > askedPerSecond {
-		s.asked.Add(-1)
-		return
+// lock takes the one reading at a time.
+func (s *Store) lock(ctx context.Context) error {
+	select {
+	case s.refreshing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	time.AfterFunc(time.Second, func() { s.asked.Add(-1) })
-	if !s.refreshing.TryLock() {
-		return
-	}
-	defer s.refreshing.Unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout) // a client that gives up must not make the next one ask
-	defer cancel()
-	_ = s.refresh(ctx) // see above
 }
+
+func (s *Store) unlock() { <-s.refreshing }
 
 // OfServer returns the active keys of a server, by id.
 func (s *Store) OfServer(server string) (list []Key) {
@@ -183,13 +174,23 @@ func (s *Store) Run(ctx context.Context) error {
 
 // Refresh reads the table once and adds what is new to what is known.
 func (s *Store) Refresh(ctx context.Context) error {
-	s.refreshing.Lock()
-	defer s.refreshing.Unlock()
+	if err := s.lock(ctx); err != nil {
+		return fmt.Errorf("read the keys: %w", err)
+	}
+	defer s.unlock()
 	return s.refresh(ctx)
 }
 
-// refresh is Refresh for who holds the lock.
+// refresh is Refresh for who has the lock.
 func (s *Store) refresh(ctx context.Context) error {
+	if err := s.read(ctx); err != nil {
+		return err
+	}
+	return s.keep()
+}
+
+// read adds what is new in the table to what is known. The lock is held.
+func (s *Store) read(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	facts, err := read(ctx, s.conn)
@@ -211,12 +212,17 @@ func (s *Store) refresh(ctx context.Context) error {
 		s.publish(known)
 		s.unsaved = true
 	}
+	return nil
+}
+
+// keep saves what is known, if that is not yet done. The lock is held. A crash before it
+// leaves the old file. The next Refresh finds the facts again; should ClickHouse be away by
+// then, the node starts with the older keys.
+func (s *Store) keep() error {
 	if !s.unsaved {
 		return nil
 	}
-	// A crash here leaves the old file. The next Refresh finds the facts again; should
-	// ClickHouse be away by then, the node starts with the older keys.
-	if err := s.save(known); err != nil {
+	if err := s.save(*s.known.Load()); err != nil {
 		return err
 	}
 	s.unsaved = false
