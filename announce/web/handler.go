@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,12 +46,20 @@ func (t tables) Load(ctx context.Context, sel announce.Selection) ([]announce.Re
 }
 
 // Access reports whether the bearer of a key may read everything, not the public form alone.
-// It fails with ErrUnknownKey, or where nobody can say at the moment. It is safe for
-// concurrent use.
-type Access func(ctx context.Context, key string) (whole bool, err error)
+// It fails with ErrUnknownKey, with a *TooManyError where too many such come from the
+// request's address, or where nobody can say at the moment. It is safe for concurrent use.
+type Access func(r *http.Request, key string) (whole bool, err error)
 
 // ErrUnknownKey says that there is no such key, or that it is revoked.
 var ErrUnknownKey = errors.New("the key is not known or was revoked; without one, the public form is given")
+
+// TooManyError says that an address sends too many requests with unknown keys.
+type TooManyError struct{ After time.Duration } // to stay away for so long
+
+// Error says what is too many.
+func (e *TooManyError) Error() string {
+	return "too many requests with unknown keys come from this address; without one, the public form is given"
+}
 
 // Handler answers requests. Its methods may be called by several goroutines at once.
 type Handler struct {
@@ -163,7 +172,7 @@ func (h *Handler) handle(mux *http.ServeMux, path string, make maker, parameters
 		defer cancel()
 		r := &request{path: req.PathValue, query: query, page: path[:2] != "/v" && !acceptsJSON(req.Header.Values("Accept"))}
 		if key, given := bearer(req.Header); given {
-			if r.whole, err = h.access(ctx, key); err != nil {
+			if r.whole, err = h.access(req.WithContext(ctx), key); err != nil {
 				h.write(w, req, r, nil, err)
 				return
 			}
@@ -203,6 +212,7 @@ func known(query url.Values, parameters []string) error {
 func (h *Handler) write(w http.ResponseWriter, req *http.Request, r *request, a *answer, err error) {
 	var refused *refusal
 	var notSettled *announce.NotSettledError
+	var tooMany *TooManyError
 	switch {
 	case errors.As(err, &refused):
 		Problem(w, refused.status, refused.detail)
@@ -213,6 +223,10 @@ func (h *Handler) write(w http.ResponseWriter, req *http.Request, r *request, a 
 	case errors.Is(err, ErrUnknownKey):
 		w.Header().Set("WWW-Authenticate", `Bearer realm="photofinish"`)
 		Problem(w, http.StatusUnauthorized, err.Error())
+		return
+	case errors.As(err, &tooMany):
+		w.Header().Set("Retry-After", strconv.FormatInt(int64((tooMany.After+time.Second-1)/time.Second), 10))
+		Problem(w, http.StatusTooManyRequests, err.Error())
 		return
 	case err != nil:
 		if req.Context().Err() == nil {

@@ -115,7 +115,7 @@ func open(t testing.TB, b *books) *site {
 var errAway = errors.New("nobody can say")
 
 // access knows the keys of an operator and of a server.
-func access(_ context.Context, key string) (whole bool, err error) {
+func access(_ *http.Request, key string) (whole bool, err error) {
 	switch key {
 	case "pf_operator":
 		return true, nil
@@ -123,6 +123,8 @@ func access(_ context.Context, key string) (whole bool, err error) {
 		return false, nil
 	case "pf_early":
 		return false, errAway
+	case "pf_again":
+		return false, &web.TooManyError{After: 1500 * time.Millisecond}
 	}
 	return false, web.ErrUnknownKey
 }
@@ -271,6 +273,9 @@ func TestOperatorsKey(t *testing.T) {
 	}
 	if w := s.get("/v1/reports", "Authorization", "Bearer pf_early"); w.Code != 503 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("while nobody can say: %d %v", w.Code, w.Header())
+	}
+	if w := s.get("/v1/awards", "Authorization", "Bearer pf_again"); w.Code != 429 || w.Header().Get("Retry-After") != "2" {
+		t.Errorf("too many wrong keys: %d %v", w.Code, w.Header())
 	}
 	if w := s.get("/", "Authorization", "Basic dXNlcjpwYXNz"); w.Code != 200 {
 		t.Errorf("what a proxy asks for: %d", w.Code)

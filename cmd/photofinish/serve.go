@@ -74,6 +74,7 @@ func (a *app) run(ctx context.Context, does roles) (err error) {
 	p.addStore()
 	p.group.Add("operators", serve.HTTP(operators, serve.Operators(p.health, p.metrics), serve.OperatorsLimits, a.log))
 	var known *keys.Store
+	wrong := httpapi.NewWrongKeys()
 	if does.ingest || does.announce {
 		if known, err = p.addKeys(ctx); err != nil {
 			return err
@@ -84,7 +85,7 @@ func (a *app) run(ctx context.Context, does roles) (err error) {
 		return err
 	}
 	if does.ingest {
-		closeNode, err := p.addIngest(ctx, known, document)
+		closeNode, err := p.addIngest(ctx, known, wrong, document)
 		if err != nil {
 			return err
 		}
@@ -94,7 +95,7 @@ func (a *app) run(ctx context.Context, does roles) (err error) {
 		p.addSettlement(plan)
 	}
 	if does.announce {
-		web.New(web.Tables(p.later.Conn()), access(known), a.log, time.Now).Mount(p.public)
+		web.New(web.Tables(p.later.Conn()), access(known, wrong, time.Now), a.log, time.Now).Mount(p.public)
 		if !does.ingest {
 			p.public.HandleFunc("/openapi.json", serve.OpenAPI(document))
 		}
@@ -218,7 +219,7 @@ func forwardAll(ctx context.Context, node *ingest.Node) error {
 
 // addIngest opens the node, which needs no ClickHouse, and adds it with its keys. The
 // function that it returns closes the node.
-func (p *process) addIngest(ctx context.Context, known *keys.Store, document []byte) (closeNode func() error, err error) {
+func (p *process) addIngest(ctx context.Context, known *keys.Store, wrong *httpapi.WrongKeys, document []byte) (closeNode func() error, err error) {
 	o := &p.options
 	cfg, err := o.ingestConfig(p.spoolDir())
 	if err != nil {
@@ -231,7 +232,7 @@ func (p *process) addIngest(ctx context.Context, known *keys.Store, document []b
 	}
 	taken := &acceptor{node: node, now: time.Now}
 	handler, err := httpapi.New(taken, known, p.log, httpapi.Config{
-		Now: time.Now, MaxBody: o.maxBody, Rate: o.rate, Document: document, Count: p.metrics.Event, Refused: p.metrics.Refused,
+		Now: time.Now, MaxBody: o.maxBody, Rate: o.rate, WrongKeys: wrong, Document: document, Count: p.metrics.Event, Refused: p.metrics.Refused,
 	})
 	if err != nil {
 		return nil, usageError{err}
@@ -303,11 +304,14 @@ func (p *process) addKeys(ctx context.Context) (*keys.Store, error) {
 }
 
 // access says what the bearer of a key may read: an operator everything, as on the command
-// line, and who has another key what everybody may.
-func access(known *keys.Store) web.Access {
-	return func(ctx context.Context, text string) (whole bool, err error) {
-		k, err := known.Find(ctx, text)
+// line, and who has another key what everybody may. Wrong keys count with those of who pushes.
+func access(known httpapi.Keys, wrong *httpapi.WrongKeys, now func() time.Time) web.Access {
+	return func(r *http.Request, text string) (whole bool, err error) {
+		k, err := known.Find(r.Context(), text)
 		if errors.Is(err, keys.ErrUnknown) {
+			if wait := wrong.Count(r, now()); wait > 0 {
+				return false, &web.TooManyError{After: wait}
+			}
 			return false, web.ErrUnknownKey
 		}
 		return k.Role == keys.RoleOperator, err

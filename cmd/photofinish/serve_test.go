@@ -3,11 +3,14 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -19,7 +22,10 @@ import (
 	"testing"
 	"time"
 
+	"photofinish/announce/web"
+	"photofinish/ingest/httpapi"
 	"photofinish/ingest/httpapi/openapitest"
+	"photofinish/ingest/keys"
 )
 
 // program is photofinish as a process of its own.
@@ -432,5 +438,39 @@ func TestUnits(t *testing.T) {
 		if s.Set(wrong) == nil {
 			t.Errorf("the size %q is taken", wrong)
 		}
+	}
+}
+
+// nobody knows no key.
+type nobody struct{}
+
+func (nobody) Find(context.Context, string) (keys.Key, error) { return keys.Key{}, keys.ErrUnknown }
+
+// Who reads with wrong keys is told to stay away, by address, and so is who pushes from there.
+func TestWrongKeysOfReaders(t *testing.T) {
+	wrong, now := httpapi.NewWrongKeys(), time.Unix(1e9, 0)
+	may := access(nobody{}, wrong, func() time.Time { return now })
+	from := func(address string) *http.Request {
+		r := httptest.NewRequest(http.MethodGet, "/v1/awards", http.NoBody)
+		r.RemoteAddr = address
+		return r
+	}
+	unknown, many := 0, new(web.TooManyError)
+	for range 1000 {
+		_, err := may(from("192.0.2.1:1"), "pf_wrong")
+		if errors.Is(err, web.ErrUnknownKey) {
+			unknown++
+		} else if !errors.As(err, &many) || many.After <= 0 {
+			t.Fatal(err)
+		}
+	}
+	if unknown == 0 || unknown > 200 {
+		t.Errorf("of 1000 wrong keys at once %d were not told to stay away", unknown)
+	}
+	if wrong.Count(from("192.0.2.1:2"), now) == 0 {
+		t.Error("who pushes from there is not told to stay away")
+	}
+	if _, err := may(from("192.0.2.2:1"), "pf_wrong"); !errors.Is(err, web.ErrUnknownKey) {
+		t.Errorf("from elsewhere: %v", err)
 	}
 }

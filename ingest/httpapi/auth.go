@@ -3,7 +3,6 @@ package httpapi
 import (
 	"errors"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -20,7 +19,7 @@ func (h *Handler) authorize(r *http.Request, now time.Time) (keys.Key, error) {
 	switch {
 	case errors.Is(err, keys.ErrUnknown):
 		// The wrong ones alone are limited: whoever shares their address is not.
-		if wait := h.limits.wrongKey(addressOf(r), now); wait > 0 {
+		if wait := h.cfg.WrongKeys.Count(r, now); wait > 0 {
 			return k, &refusal{status: http.StatusTooManyRequests, reason: RefusedKey, after: wait, close: true, detail: "too many requests with unknown keys come from this address"}
 		}
 		return k, &refusal{
@@ -46,19 +45,4 @@ func bearer(header http.Header) string {
 		return ""
 	}
 	return strings.TrimLeft(text, " ")
-}
-
-// addressOf is whom wrong keys are counted by: an address, of IPv6 its network, since
-// everybody has as many as they like in theirs.
-func addressOf(r *http.Request) netip.Addr {
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	address := at.Addr().Unmap().WithZone("")
-	if address.Is4() {
-		return address
-	}
-	const network = 64
-	return netip.PrefixFrom(address, network).Masked().Addr()
 }

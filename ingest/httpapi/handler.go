@@ -56,6 +56,10 @@ type Config struct {
 	// its size of memory: DefaultInFlight.
 	InFlight int64
 
+	// WrongKeys counts wrong keys by address, together with others in the process who take
+	// keys; nil: one of its own.
+	WrongKeys *WrongKeys
+
 	// Document is what /openapi.json gives, of a process that has more paths than those of
 	// this package: Document().
 	Document []byte
@@ -109,6 +113,9 @@ func (c Config) complete() (Config, error) {
 		return c, fmt.Errorf("%d bodies of one key and %d of all are not at least 1", c.KeyBodies, c.Bodies)
 	case c.InFlight < 2*c.MaxBody: // one, packed and unpacked
 		return c, fmt.Errorf("%d bytes at once are less than two bodies of %d", c.InFlight, c.MaxBody)
+	}
+	if c.WrongKeys == nil {
+		c.WrongKeys = NewWrongKeys()
 	}
 	if c.Count == nil {
 		c.Count = func(string, int) {}

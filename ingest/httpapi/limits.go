@@ -1,9 +1,7 @@
 package httpapi
 
 import (
-	"maps"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 )
@@ -23,13 +21,6 @@ const (
 	// were in the way.
 	storeRetry = 5 * time.Second
 	busyRetry  = time.Second
-
-	// Of one address, requests with wrong keys: a hundred at once, then ten a second.
-	wrongEvery = 100 * time.Millisecond
-	wrongBurst = 100
-	// maxAddresses bounds the addresses that are counted by themselves; all others
-	// together are one.
-	maxAddresses = 10_000
 
 	// Of one key, packed bodies that turn out too large: ten at once, then one a second.
 	// Each costs a processor what it takes to unpack as much as a body may have.
@@ -70,13 +61,10 @@ type limits struct {
 	every time.Duration
 	burst int
 
-	mu     sync.Mutex            // guards the fields below, and the keyUse in byKey
-	byKey  map[string]*keyUse    // by id of a key that was found: as many as there are keys
-	bodies int                   // on their way
-	bytes  int64                 // held
-	wrong  map[netip.Addr]bucket // at most maxAddresses
-	others bucket                // of the addresses beyond
-	sweeps bucket                // of wrong
+	mu     sync.Mutex         // guards the fields below, and the keyUse in byKey
+	byKey  map[string]*keyUse // by id of a key that was found: as many as there are keys
+	bodies int                // on their way
+	bytes  int64              // held
 	logged bucket
 }
 
@@ -92,7 +80,7 @@ type keyUse struct {
 func newLimits(cfg *Config) *limits {
 	return &limits{
 		cfg: cfg, every: time.Duration(float64(time.Second) / cfg.Rate), burst: max(1, int(2*cfg.Rate)),
-		byKey: map[string]*keyUse{}, wrong: map[netip.Addr]bucket{},
+		byKey: map[string]*keyUse{},
 	}
 }
 
@@ -179,24 +167,6 @@ func (l *lease) release() {
 	defer l.limits.mu.Unlock()
 	l.key.bodies--
 	l.limits.bodies--
-}
-
-// wrongKey counts a wrong key from an address, and returns how long to stay away where
-// they are too many.
-func (l *limits) wrongKey(from netip.Addr, now time.Time) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b, known := l.wrong[from]
-	if !known && len(l.wrong) >= maxAddresses && l.sweeps.take(now, time.Second, 1) == 0 {
-		// Not for each: who has many addresses could make every refusal dear by it.
-		maps.DeleteFunc(l.wrong, func(_ netip.Addr, b bucket) bool { return !b.paid.After(now) })
-	}
-	if !known && len(l.wrong) >= maxAddresses {
-		return l.others.take(now, wrongEvery, wrongBurst)
-	}
-	wait := b.take(now, wrongEvery, wrongBurst)
-	l.wrong[from] = b
-	return wait
 }
 
 // mayLog keeps a disk that is full from filling the log as well.

@@ -190,19 +190,19 @@ func TestWrongKeys(t *testing.T) {
 
 // Any number of addresses is counted in bounded memory, and those beyond together.
 func TestManyAddresses(t *testing.T) {
-	l := newLimits(&Config{Rate: 1})
+	w := NewWrongKeys()
 	refused := 0
 	for i := range maxAddresses + 1000 {
 		address := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		if l.wrongKey(address, noon) > 0 {
+		if w.count(address, noon) > 0 {
 			refused++
 		}
 	}
-	if len(l.wrong) != maxAddresses || refused != 1000-wrongBurst {
-		t.Errorf("%d addresses, %d refused", len(l.wrong), refused)
+	if len(w.of) != maxAddresses || refused != 1000-wrongBurst {
+		t.Errorf("%d addresses, %d refused", len(w.of), refused)
 	}
-	if l.wrongKey(netip.Addr{}, noon.Add(time.Hour)) > 0 || len(l.wrong) != 1 {
-		t.Errorf("an hour later there are %d addresses", len(l.wrong))
+	if w.count(netip.Addr{}, noon.Add(time.Hour)) > 0 || len(w.of) != 1 {
+		t.Errorf("an hour later there are %d addresses", len(w.of))
 	}
 }
 
