@@ -253,6 +253,7 @@ func (f *fold) finish(cut *rules.Cut) Report {
 	}
 	r.Waiting = slices.DeleteFunc(r.Waiting, func(w Waiting) bool { return w.FinalAt != 0 && w.FinalAt <= cut.AsOf })
 	r.Conflicts = append(r.Conflicts, f.conflicts...)
+	r.ConflictCount = len(r.Conflicts)
 	r.cutOf, r.rules, r.Rules = f.cutOf, f.rules, slices.Sorted(maps.Keys(f.rules))
 	for _, k := range slices.SortedFunc(maps.Keys(f.awards), func(a, b placed) int {
 		return cmp.Or(a.Compare(b.ContestID), cmp.Compare(a.place, b.place), cmp.Compare(a.subject, b.subject))

@@ -401,11 +401,14 @@ func (m *markdown) commitments(r *Report) {
 }
 
 func (m *markdown) conflicts(r *Report) {
-	if len(r.Conflicts) == 0 {
+	if r.ConflictCount == 0 {
 		return
 	}
 	m.paragraph("## Conflicts")
 	m.paragraph("Two different events were sent under one identity. The first counts.")
+	if len(r.Conflicts) == 0 {
+		m.line("- %d, which are not public", r.ConflictCount)
+	}
 	for i, c := range r.Conflicts {
 		if i == maxRows {
 			m.omitted(len(r.Conflicts)-i, "conflicts")

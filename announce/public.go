@@ -12,12 +12,19 @@ import (
 // buyers are shown as its rule says, usually by their initials, and who was told no is not
 // shown at all; nor is what would let a reader try names until one fits: the digests of
 // entries that hold one, and the identities of their events. The counts stay. What waits for
-// a person is not shown, nor what is doubted or has not come. What belongs to a rule that cannot be
-// read any more is taken for a sale's.
+// a person is not shown, nor what is doubted or has not come, nor which nodes are behind. Of
+// conflicts the number alone is shown: a report does not tell whether the events were
+// purchases. What belongs to a rule that cannot be read any more is taken for a sale's.
 //
 // The report is left unmodified.
 func Public(r *Report) Report {
 	public := *r
+	if r.Cut != nil {
+		cut := *r.Cut
+		cut.Behind = []rules.Tally{}
+		public.Cut = &cut
+	}
+	public.Conflicts = []Conflict{}
 	sales := map[string]bool{}
 	public.Sales = []Sale{}
 	for i := range r.Sales {

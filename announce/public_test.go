@@ -83,6 +83,37 @@ func TestPublic(t *testing.T) {
 	}
 }
 
+// Who runs the nodes is not told of in public, and of what was sent twice how often it was
+// alone: the identity may be a purchase's.
+func TestPublicTellsNoNodesNorConflicts(t *testing.T) {
+	l := history(t)
+	told := false
+	for _, selection := range []announce.Selection{announce.Standing(), announce.All()} {
+		whole := build(t, l, selection)
+		for i := range whole {
+			whole[i].Cut.Behind = []rules.Tally{{Name: "node-of-the-cellar", Count: 7}}
+			public := announce.Public(&whole[i])
+			if text := forms(t, []announce.Report{public}); strings.Contains(text, "cellar") || len(whole[i].Cut.Behind) != 1 {
+				t.Errorf("a node is named, or missing in the report itself:\n%s", text)
+			}
+			if len(public.Conflicts) > 0 || public.ConflictCount != len(whole[i].Conflicts) {
+				t.Errorf("of %d conflicts public are %v and the number %d", len(whole[i].Conflicts), public.Conflicts, public.ConflictCount)
+			}
+			if public.ConflictCount == 0 {
+				continue
+			}
+			told = true
+			text := forms(t, []announce.Report{public})
+			if !strings.Contains(text, "Conflicts</h2>") || !strings.Contains(text, "## Conflicts") || strings.Count(text, "not public") != 2 {
+				t.Errorf("the conflicts are not told of:\n%s", text)
+			}
+		}
+	}
+	if !told {
+		t.Error("the history has no conflict")
+	}
+}
+
 // A rule may name its buyers to everybody, or to nobody; who was told no is not named either
 // way, and the counts stay.
 func TestBuyers(t *testing.T) {

@@ -20,6 +20,7 @@ type Report struct {
 	Cost          *Cost          `json:"cost,omitempty"` // of the run that made it; in the report of a run alone
 	Corrections   []Correction   `json:"corrections"`    // as in the ledger
 	Commitments   []Commitment   `json:"commitments"`    // as in the ledger
+	ConflictCount int            `json:"conflict_count"` // of conflicts, also where the public form has none
 	Waiting       []Waiting      `json:"waiting"`        // what waits for a person as of the last cut covered, as in the ledger
 
 	// Rules are the IDs of the rules by which the cuts covered were settled, of one report of

@@ -155,7 +155,7 @@ func (r *Report) facts() []fact {
 		{int64(len(r.Corrections)), "correction", "", "corrections", false},
 		{int64(len(r.Compensations)), "compensation", counts(kinds), "compensations", false},
 		{int64(len(r.Commitments)), "sealed draw", "", "draws", false},
-		{int64(len(r.Conflicts)), "conflict", "a person should look", "conflicts", true},
+		{int64(r.ConflictCount), "conflict", "a person should look", "conflicts", true},
 		{int64(len(r.Lacks)) + int64(r.MoreLack), "server", "with missing numbers", "lacks", true},
 		{int64(r.Voided), "voided event", "", "", true},
 	}
