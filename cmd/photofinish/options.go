@@ -39,7 +39,7 @@ func (o *options) listenFlags(f *pflag.FlagSet) {
 
 // adminFlags are those of every role that stays.
 func (o *options) adminFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.adminListen, "serve.admin_listen", "127.0.0.1:8081", "address for operators: health with reasons, metrics, profiles")
+	f.StringVar(&o.adminListen, "serve.admin_listen", "127.0.0.1:8081", "address for operators: health with reasons, metrics, profiles; one on loopback answers to no other name than localhost, any other to all")
 }
 
 // ingestFlags are those of whoever takes events in.

@@ -72,7 +72,7 @@ func (a *app) run(ctx context.Context, does roles) (err error) {
 
 	// In the order in which they need each other; they are stopped in the reverse.
 	p.addStore()
-	p.group.Add("operators", serve.HTTP(operators, serve.Operators(p.health, p.metrics), serve.OperatorsLimits, a.log))
+	p.group.Add("operators", serve.HTTP(operators, serve.Operators(operators.Addr(), p.health, p.metrics), serve.OperatorsLimits, a.log))
 	var known *keys.Store
 	wrong := httpapi.NewWrongKeys()
 	if does.ingest || does.announce {

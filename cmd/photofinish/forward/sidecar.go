@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -90,7 +88,7 @@ func (c *Sidecar) Run(ctx context.Context, l net.Listener) error {
 func local(next http.Handler) http.Handler {
 	cross := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isLocal(r.Host) {
+		if !serve.IsLocal(r.Host) {
 			httpapi.WriteProblem(w, http.StatusMisdirectedRequest, "the sidecar is reached as localhost or by its address, and by no other name")
 			return
 		}
@@ -102,23 +100,9 @@ func local(next http.Handler) http.Handler {
 	})
 }
 
-// isLocal reports whether an address, with or without a port, is on this machine's
-// loopback by its spelling alone.
-func isLocal(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = address
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && ip.Unmap().IsLoopback()
-}
-
 // Listen opens the address of a sidecar, which must be on loopback.
 func Listen(ctx context.Context, address string) (net.Listener, error) {
-	if !isLocal(address) {
+	if !serve.IsLocal(address) {
 		return nil, &AddressError{address}
 	}
 	return serve.Listen(ctx, address, "--listen", serve.Lingers)

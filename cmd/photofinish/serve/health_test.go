@@ -3,6 +3,7 @@ package serve
 import (
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -106,7 +107,7 @@ func TestHealth(t *testing.T) {
 
 // Profiles and metrics are there for operators; what is not there is a problem that says so.
 func TestOperators(t *testing.T) {
-	handler := Operators(&Health{}, NewMetrics())
+	handler := Operators(&net.TCPAddr{IP: net.IPv4zero, Port: 8081}, &Health{}, NewMetrics())
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/goroutine", "/healthz", "/readyz"} {
 		if code, _ := get(handler, "GET", path); code != 200 {
 			t.Errorf("%s: %d", path, code)
@@ -122,6 +123,33 @@ func TestOperators(t *testing.T) {
 		err := json.Unmarshal(w.Body.Bytes(), &problem)
 		if err != nil || w.Code != 404 || problem.Status != 404 || w.Header().Get("Content-Type") != "application/problem+json" || !strings.Contains(problem.Detail, want) {
 			t.Errorf("%s: %d %v %s", path, w.Code, w.Header(), w.Body)
+		}
+	}
+}
+
+// On loopback operators are answered under no name that a page could have led there, and
+// elsewhere under any.
+func TestOperatorsHosts(t *testing.T) {
+	here, everywhere := net.ParseIP("127.0.0.1"), net.IPv4zero
+	for host, local := range map[string]bool{
+		"127.0.0.1:8081": true, "127.8.9.1": true, "localhost:8081": true, "LocalHost": true, "[::1]:8081": true, "[::1]": true, "": true,
+		"evil.example:8081": false, "localhost.evil.example": false, "127.0.0.1.evil.example": false, "10.0.0.7:8081": false, "[fe80::1]:8081": false,
+	} {
+		for _, at := range []net.IP{here, net.IPv6loopback, everywhere, net.ParseIP("10.0.0.7")} {
+			handler := Operators(&net.TCPAddr{IP: at, Port: 8081}, &Health{}, NewMetrics())
+			for _, path := range []string{"/metrics", "/debug/pprof/cmdline", "/healthz"} {
+				r := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+				r.Host = host
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, r)
+				want := http.StatusOK
+				if at.IsLoopback() && !local {
+					want = http.StatusMisdirectedRequest
+				}
+				if w.Code != want {
+					t.Errorf("at %s the host %q gets %s: %d, want %d", at, host, path, w.Code, want)
+				}
+			}
 		}
 	}
 }
