@@ -109,11 +109,13 @@ stays valid until you revoke it, so the server never stops: give it the new key,
 }
 
 func (a *app) revokeKeyCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, force bool
 	cmd := &cobra.Command{
-		Use:     "revoke ID",
-		Short:   "End a key at once",
-		Long:    `Ends a key. Each node that reaches ClickHouse refuses it within seconds. Events that came by it stay.`,
+		Use:   "revoke ID",
+		Short: "End a key at once",
+		Long: `Ends a key. Each node that reaches ClickHouse refuses it within seconds. Events that came by it stay.
+With --force a key is ended that is not listed: where the tables were lost, nodes still take it by
+their own files.`,
 		Example: "  photofinish keys revoke 5f0c2a9be1d47c36",
 		Args:    exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -121,7 +123,14 @@ func (a *app) revokeKeyCommand() *cobra.Command {
 				return err
 			}
 			return a.withStore(cmd.Context(), func(server *clickhouse.Server) error {
-				k, err := keys.Revoke(cmd.Context(), server.Conn(), keyID(args[0]), time.Now())
+				revoke := keys.Revoke
+				if force {
+					revoke = keys.RevokeLost
+				}
+				k, err := revoke(cmd.Context(), server.Conn(), keyID(args[0]), time.Now())
+				if errors.Is(err, keys.ErrNoKey) {
+					err = fmt.Errorf("%w; if nodes still take it, since the tables were lost: keys revoke --force ID", err)
+				}
 				if err != nil {
 					return keyError(err)
 				}
@@ -134,6 +143,7 @@ func (a *app) revokeKeyCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	cmd.Flags().BoolVar(&force, "force", false, "also where the key is not listed")
 	return cmd
 }
 
@@ -178,7 +188,11 @@ func (a *app) printKeys(ctx context.Context, server *clickhouse.Server, asJSON b
 		if k.Role == keys.RoleServer {
 			who = fmt.Sprintf("server %s, region %s, zone %s", visible(k.Server), visible(k.Region), k.Timezone)
 		}
-		a.printf("%s: %s; created %s", k.ID, who, k.Created)
+		if k.Role == "" { // a revocation is all that is known
+			a.printf("%s: nothing else is known of it", k.ID)
+		} else {
+			a.printf("%s: %s; created %s", k.ID, who, k.Created)
+		}
 		if !k.Active() {
 			a.printf(", revoked %s", k.Revoked)
 		}
@@ -234,7 +248,7 @@ func keyID(arg string) string {
 
 // keyError marks what the user must change.
 func keyError(err error) error {
-	for _, wrong := range []error{keys.ErrNoKey, keys.ErrRevoked, keys.ErrActive, keys.ErrMoved} {
+	for _, wrong := range []error{keys.ErrNoKey, keys.ErrNoID, keys.ErrRevoked, keys.ErrActive, keys.ErrMoved} {
 		if errors.Is(err, wrong) {
 			return usageError{err}
 		}

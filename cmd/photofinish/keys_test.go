@@ -59,11 +59,21 @@ func TestKeys(t *testing.T) {
 		{[]string{"create", "--data", data, "--server", "cs-1", "--region", "us"}, "another region"},
 		{[]string{"rotate", "--data", data, made.ID}, "it is revoked"},
 		{[]string{"revoke", "--data", data, "0000000000000000"}, "keys list"},
+		{[]string{"revoke", "--data", data, "0000000000000000"}, "keys revoke --force ID"},
+		{[]string{"revoke", "--data", data, "cs-1", "--force"}, "an id has 16 digits"},
 		{[]string{"list", "--data", nowhere}, "no data folder"},
 		{[]string{"destroy"}, "keys create, list, rotate or revoke"},
 	} {
 		if _, problems, code := photofinish(t, append([]string{"keys"}, wrong.args...)...); code != exitUsage || !strings.Contains(problems, wrong.says) {
 			t.Errorf("keys %v: exit code %d: %s", wrong.args, code, problems)
 		}
+	}
+	// One that the tables have lost.
+	const lost = "00000000000000aa"
+	if out := must(t, "keys", "revoke", lost, "--force", "--data", data); !strings.Contains(out, lost+" is revoked since ") {
+		t.Errorf("revoke --force says %s", out)
+	}
+	if list := must(t, "keys", "list", "--data", data); !strings.Contains(list, lost+": nothing else is known of it, revoked ") {
+		t.Errorf("the list:\n%s", list)
 	}
 }

@@ -505,3 +505,46 @@ func TestNewKeyWithoutClickHouse(t *testing.T) {
 		}
 	})
 }
+
+// A key that the table has lost is revoked all the same: nodes that have it in their files
+// drop it for good, and only what has the form of an id is recorded.
+func TestRevokeLost(t *testing.T) {
+	conn := newTable(t)
+	text, k := create(t, conn, server("eu-1"))
+	s := newStore(t, conn)
+	refresh(t, s)
+	if err := conn.Exec(t.Context(), "TRUNCATE TABLE api_keys"); err != nil {
+		t.Fatal(err)
+	}
+	refresh(t, s)
+	wantFind(t, s, text, nil)
+	if _, err := Revoke(t.Context(), conn, k.ID, noon); !errors.Is(err, ErrNoKey) {
+		t.Fatalf("without force: %v", err)
+	}
+	for _, wrong := range []string{"", text, k.ID[1:], k.ID + "0", strings.ToUpper(k.ID[:idBytes]) + "GGGGGGGG"} {
+		if _, err := RevokeLost(t.Context(), conn, wrong, noon); !errors.Is(err, ErrNoID) || wrong != "" && strings.Contains(err.Error(), wrong) {
+			t.Errorf("an id that is none: %v", err)
+		}
+	}
+	for range 2 { // again changes nothing
+		if r, err := RevokeLost(t.Context(), conn, k.ID, noon); err != nil || r.ID != k.ID || r.Revoked.Time() != noon {
+			t.Fatalf("revoked %+v: %v", r, err)
+		}
+	}
+	if list, err := List(t.Context(), conn); err != nil || len(list) != 1 || list[0].Active() || list[0].Role != "" {
+		t.Errorf("listed %+v: %v", list, err)
+	}
+	refresh(t, s)
+	wantFind(t, s, text, ErrUnknown)
+	again := NewStore(down{}, slog.New(slog.DiscardHandler), s.path)
+	if err := again.Load(); err != nil {
+		t.Fatal(err)
+	}
+	wantFind(t, again, text, ErrUnknown)
+	fresh := newStore(t, conn) // a node that never knew it
+	refresh(t, fresh)
+	wantFind(t, fresh, text, ErrUnknown)
+	if err := fresh.Load(); err != nil {
+		t.Errorf("its file: %v", err)
+	}
+}

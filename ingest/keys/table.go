@@ -27,6 +27,7 @@ const MaxActive = 2
 // What is wrong with a wish for a key.
 var (
 	ErrNoKey   = errors.New("there is no key of that id; keys list shows them")
+	ErrNoID    = errors.New("an id has 16 digits from 0 to f, as between the two _ of a key")
 	ErrRevoked = errors.New("it is revoked; keys create makes another")
 	ErrActive  = fmt.Errorf("its server has %d active keys already; revoke one first", MaxActive)
 	ErrMoved   = errors.New("the server has an active key for another region or timezone, under which its events would be others; revoke that first")
@@ -97,6 +98,25 @@ func Revoke(ctx context.Context, conn driver.Conn, id string, now time.Time) (Ke
 	}
 	k.Revoked = rules.Instant(now.UnixNano())
 	if err := record(ctx, conn, &k, 1, k.Revoked); err != nil {
+		return Key{}, fmt.Errorf("revoke key %s: %w", id, err)
+	}
+	return k, nil
+}
+
+// RevokeLost is Revoke also for a key that the table does not know, as where its disk was
+// lost: nodes that have the key in their files drop it, and it is listed by its id alone,
+// made when it was revoked. It fails with ErrNoID where the text cannot be one.
+func RevokeLost(ctx context.Context, conn driver.Conn, id string, now time.Time) (Key, error) {
+	k, err := Revoke(ctx, conn, id, now)
+	if !errors.Is(err, ErrNoKey) {
+		return k, err
+	}
+	if len(id) != 2*idBytes || !isHex(id) {
+		return Key{}, fmt.Errorf("revoke a key: %w", ErrNoID) // likewise without it
+	}
+	at := rules.Instant(now.UnixNano())
+	k = Key{ID: id, Created: at, Revoked: at}
+	if err := record(ctx, conn, &k, 1, at); err != nil {
 		return Key{}, fmt.Errorf("revoke key %s: %w", id, err)
 	}
 	return k, nil
