@@ -48,7 +48,10 @@ func build(cuts []rules.Cut, entries []rules.Entry, rulesets []*rules.Ruleset, b
 	f := &fold{
 		bounds: b, held: map[rules.ContestID]map[rules.Identity]*rules.Entry{},
 		cutOf: map[string]uint64{}, correctedBy: map[string]string{},
-		rules: rulesByID(rulesets),
+		rules: rulesByID(rulesets), rulesets: map[string]map[string]*rules.Rule{},
+	}
+	for _, set := range rulesets {
+		f.rulesets[set.Digest] = rulesByID([]*rules.Ruleset{set})
 	}
 	for i := range entries {
 		e := &entries[i]
@@ -119,7 +122,8 @@ type fold struct {
 	cutOf       map[string]uint64
 	correctedBy map[string]string
 	rules       map[string]*rules.Rule
-	conflicts   []Conflict // of all cuts
+	rulesets    map[string]map[string]*rules.Rule // the rules of each ruleset alone, by its digest
+	conflicts   []Conflict                        // of all cuts
 
 	part // of the report that is being collected
 }
@@ -254,7 +258,11 @@ func (f *fold) finish(cut *rules.Cut) Report {
 	r.Waiting = slices.DeleteFunc(r.Waiting, func(w Waiting) bool { return w.FinalAt != 0 && w.FinalAt <= cut.AsOf })
 	r.Conflicts = append(r.Conflicts, f.conflicts...)
 	r.ConflictCount = len(r.Conflicts)
-	r.cutOf, r.rules, r.Rules = f.cutOf, f.rules, slices.Sorted(maps.Keys(f.rules))
+	r.cutOf, r.rules = f.cutOf, f.rules
+	if f.perCut { // by its own rules alone, whichever reports it is read with
+		r.rules = f.rulesets[cut.Ruleset]
+	}
+	r.Rules = slices.Sorted(maps.Keys(r.rules))
 	for _, k := range slices.SortedFunc(maps.Keys(f.awards), func(a, b placed) int {
 		return cmp.Or(a.Compare(b.ContestID), cmp.Compare(a.place, b.place), cmp.Compare(a.subject, b.subject))
 	}) {

@@ -8,6 +8,7 @@ import (
 
 	"photofinish/announce"
 	"photofinish/rules"
+	"photofinish/rules/rulefile"
 )
 
 // forms writes reports in every form that the public gets.
@@ -167,5 +168,34 @@ func TestEach(t *testing.T) {
 	all, some := build(t, l, announce.All()), build(t, l, announce.Each(2, 3))
 	if len(some) != 2 || encoded(t, some) != encoded(t, all[1:3]) {
 		t.Error("the reports of cuts 2 and 3 are not those of all")
+	}
+}
+
+// A settlement is shown by the rules that it was settled by, whichever settlements it is read
+// with: who bought under a rule that hides buyers stays hidden when a later one does not.
+func TestPublicIsByTheRulesOfTheCut(t *testing.T) {
+	l := history(t)
+	hidden, err := rulefile.Parse("rules.yaml", []byte(strings.ReplaceAll(rulesFile, "    sku: arrows\n", "    sku: arrows\n    buyers: hidden\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	open, err := rulefile.Parse("rules.yaml", []byte(strings.ReplaceAll(rulesFile, "    sku: arrows\n", "    sku: arrows\n    buyers: public\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.rulesets = []*rules.Ruleset{hidden, open}
+	for i := range l.cuts {
+		l.cuts[i].Ruleset = open.Digest
+	}
+	l.cuts[0].Ruleset = hidden.Digest
+	alone, together := build(t, l, announce.One(1)), build(t, l, announce.Each(1, 2))
+	for name, r := range map[string]*announce.Report{"alone": &alone[0], "with a later one": &together[0]} {
+		public := announce.Public(r)
+		if n := len(public.Sales[0].Attempts); public.Sales[0].Rule != "arrows" || n != 0 {
+			t.Errorf("%s, %d buyers of a sale that hides them are shown: %+v", name, n, public.Sales[0])
+		}
+	}
+	if later := announce.Public(&together[1]); len(later.Sales[0].Attempts) == 0 {
+		t.Errorf("the later one shows no buyers: %+v", later.Sales[0])
 	}
 }
