@@ -11,5 +11,7 @@
 // A list of a rule that there is not is 404; one of which nothing is decided yet is empty.
 //
 // Answers are made once for each settled cut and kept, so what viewers cost does not depend
-// on how many there are: one short query a second, and one reading for each page and cut.
+// on how many there are: one short query a second, one reading for everything that stands, and
+// one for each settlement and form. Lists are cut from these. Every number and page token has
+// one spelling; another is refused.
 package web

@@ -99,9 +99,27 @@ func jsonAnswer(v any) (*answer, error) {
 	return newAnswer(b.Bytes(), "application/json", nothing), nil
 }
 
-// maker makes the answer to a request as of the cut last, which is 0 where nothing is
-// settled. It fails with a *refusal where the request is at fault.
-type maker func(ctx context.Context, r *request, last uint64) (*answer, error)
+// planner reads a request, and nothing else. It fails with a *refusal where the request is at
+// fault.
+type planner func(r *request) (plan, error)
+
+// plan is how a request is answered.
+type plan struct {
+	kind kind
+	key  string // what is asked for, the same however it was spelled
+	// make makes the answer as of the cut last, which is 0 where nothing is settled. It fails
+	// with a *refusal too: of what only that cut can tell.
+	make func(ctx context.Context, last uint64) (*answer, error)
+}
+
+// kind is what an answer is of.
+type kind int
+
+const (
+	ofStanding kind = iota // everything that stands
+	ofReport               // one settlement
+	ofList                 // a part of a list
+)
 
 // request is what an answer depends on.
 type request struct {
@@ -111,13 +129,19 @@ type request struct {
 	whole bool // the client may read everything
 }
 
-// form returns the report as the client may see it.
-func (r *request) form(report *announce.Report) announce.Report {
-	if r.whole {
-		return *report
+// shownTo returns the report as a client may see it.
+func shownTo(whole bool, report *announce.Report) *announce.Report {
+	if whole {
+		return report
 	}
-	return announce.Public(report)
+	public := announce.Public(report)
+	return &public
 }
+
+// form and look name, in a key, what a client may read and what it wants.
+func form(whole bool) string { return map[bool]string{true: "whole", false: "public"}[whole] }
+
+func look(page bool) string { return map[bool]string{true: " page", false: " JSON"}[page] }
 
 // refusal is why a request has no answer.
 type refusal struct {
@@ -153,7 +177,7 @@ const answerLimit = 30 * time.Second
 
 // handle serves a path whose answer depends on the path, on these parameters, each given at
 // most once, and on what the client accepts.
-func (h *Handler) handle(mux *http.ServeMux, path string, make maker, parameters ...string) {
+func (h *Handler) handle(mux *http.ServeMux, path string, read planner, parameters ...string) {
 	mux.HandleFunc(path, func(w http.ResponseWriter, req *http.Request) {
 		if req.Method != http.MethodGet && req.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
@@ -177,7 +201,12 @@ func (h *Handler) handle(mux *http.ServeMux, path string, make maker, parameters
 				return
 			}
 		}
-		a, err := h.cache.get(ctx, fmt.Sprintf("%t %t %s?%s", r.whole, r.page, req.URL.Path, query.Encode()), r, make)
+		p, err := read(r)
+		if err != nil {
+			h.write(w, req, r, nil, err)
+			return
+		}
+		a, err := h.cache.get(ctx, p)
 		h.write(w, req, r, a, err)
 	})
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -27,25 +28,50 @@ func (p position) compare(o position) int {
 		cmp.Compare(p.Place, o.Place), cmp.Compare(p.Subject, o.Subject))
 }
 
-// paged returns the page of a sorted list that a request asks for.
-func paged[T any](r *request, list []T, usual, most int, at func(*T) position) (page []T, next string, err error) {
-	size, err := r.size(usual, most)
-	if err != nil {
-		return nil, "", err
+// page is the part of a list that a request asks for.
+type page struct {
+	list  string // names the list, whatever the page
+	size  int
+	given bool // a position to begin behind is given
+	after position
+}
+
+// paging reads which part of a list is asked for.
+func (r *request) paging(list string, usual, most int) (p page, err error) {
+	p.list = list
+	if p.size, err = r.size(usual, most); err != nil {
+		return page{}, err
 	}
-	var after position
-	given, err := r.token(&after)
-	if err != nil {
-		return nil, "", err
+	p.given, err = r.token(list, &p.after)
+	return p, err
+}
+
+// plan is how the part is made from what stands. Its key has no more than what it depends on.
+func (p page) plan(r *request, c *cache, cut func(all *announce.Report) (*answer, error)) plan {
+	return plan{ofList, fmt.Sprintf("%s %s %d %s", form(r.whole), p.list, p.size, r.query.Get("page_token")), func(ctx context.Context, last uint64) (*answer, error) {
+		all, err := c.stands(ctx, r.whole, last)
+		if err != nil {
+			return nil, err
+		}
+		leave, err := enter(ctx, c.cutting)
+		if err != nil {
+			return nil, err
+		}
+		defer leave()
+		return cut(all)
+	}}
+}
+
+// paged returns the page of a sorted list.
+func paged[T any](p page, list []T, at func(*T) position) (part []T, token string, err error) {
+	if p.given {
+		list = slices.DeleteFunc(list, func(item T) bool { return at(&item).compare(p.after) <= 0 })
 	}
-	if given {
-		list = slices.DeleteFunc(list, func(item T) bool { return at(&item).compare(after) <= 0 })
-	}
-	if len(list) <= size {
+	if len(list) <= p.size {
 		return list, "", nil
 	}
-	next, err = r.next(at(&list[size-1]))
-	return list[:size], next, err
+	token, err = next(p.list, at(&list[p.size-1]))
+	return list[:p.size], token, err
 }
 
 // noRule refuses a rule that there is not: nothing that stands is of it, and the last cut was
@@ -60,86 +86,90 @@ func noRule(all *announce.Report, rule string) error {
 }
 
 // awards answers with awards that stand.
-func (h *Handler) awards(ctx context.Context, r *request, last uint64) (*answer, error) {
+func (h *Handler) awards(r *request) (plan, error) {
 	rule, subject, state := r.query.Get("rule"), r.query.Get("subject"), rules.AwardState(r.query.Get("state"))
 	if state != "" && state != rules.Held && state != rules.Provisional && state != rules.Final {
-		return nil, refuse(http.StatusBadRequest, "state is %.40q: held, provisional or final", state)
+		return plan{}, refuse(http.StatusBadRequest, "state is %.40q: held, provisional or final", state)
 	}
-	all, err := h.cache.standing(ctx, r, last)
+	p, err := r.paging(fmt.Sprintf("awards %q %q %q", rule, subject, state), 100, 1000)
 	if err != nil {
-		return nil, err
+		return plan{}, err
 	}
-	if rule != "" {
-		if err := noRule(all, rule); err != nil {
-			return nil, err
-		}
-	}
-	found := []announce.Award{}
-	if all != nil {
-		for i := range all.Awards {
-			a := &all.Awards[i]
-			if (rule == "" || a.Rule == rule) && (subject == "" || a.Subject == subject) && (state == "" || a.State == state) {
-				found = append(found, *a)
+	return p.plan(r, h.cache, func(all *announce.Report) (*answer, error) {
+		if rule != "" {
+			if err := noRule(all, rule); err != nil {
+				return nil, err
 			}
 		}
-	}
-	page, next, err := paged(r, found, 100, 1000, func(a *announce.Award) position {
-		return position{a.Rule, a.Scope, a.Window, a.Place, a.Subject}
-	})
-	if err != nil {
-		return nil, err
-	}
-	return jsonAnswer(struct {
-		Awards []announce.Award `json:"awards"`
-		Next   string           `json:"next_page_token"`
-	}{page, next})
+		found := []announce.Award{}
+		if all != nil {
+			for i := range all.Awards {
+				a := &all.Awards[i]
+				if (rule == "" || a.Rule == rule) && (subject == "" || a.Subject == subject) && (state == "" || a.State == state) {
+					found = append(found, *a)
+				}
+			}
+		}
+		part, next, err := paged(p, found, func(a *announce.Award) position {
+			return position{a.Rule, a.Scope, a.Window, a.Place, a.Subject}
+		})
+		if err != nil {
+			return nil, err
+		}
+		return jsonAnswer(struct {
+			Awards []announce.Award `json:"awards"`
+			Next   string           `json:"next_page_token"`
+		}{part, next})
+	}), nil
 }
 
 // boards answers with the boards of a rule: of the window that holds the instant asked for,
 // else of all; of each the first lines, or those around a subject.
-func (h *Handler) boards(ctx context.Context, r *request, last uint64) (*answer, error) {
+func (h *Handler) boards(r *request) (plan, error) {
 	top, err := r.number("top", 100, 1000)
 	if err != nil {
-		return nil, err
+		return plan{}, err
 	}
 	instant, around := rules.Instant(0), r.query.Get("around")
-	within := r.query.Get("window")
-	if within != "" {
-		if instant, err = rules.ParseInstant(within); err != nil {
-			return nil, refuse(http.StatusBadRequest, "window: %v; give an instant within the window", err)
+	within := r.query.Get("window") != ""
+	if within {
+		if instant, err = rules.ParseInstant(r.query.Get("window")); err != nil {
+			return plan{}, refuse(http.StatusBadRequest, "window: %v; give an instant within the window", err)
 		}
-	}
-	all, err := h.cache.standing(ctx, r, last)
-	if err != nil {
-		return nil, err
 	}
 	rule := r.path("rule")
-	if err := noRule(all, rule); err != nil {
-		return nil, err
+	p, err := r.paging(fmt.Sprintf("boards %q %t %d %q %d", rule, within, instant, around, top), 10, 100)
+	if err != nil {
+		return plan{}, err
 	}
-	found := []announce.Leaderboard{}
-	if all != nil {
-		for i := range all.Leaderboards {
-			b := all.Leaderboards[i]
-			if b.Rule != rule || within != "" && !b.Window.Contains(instant) {
-				continue
-			}
-			lines, ok := part(b.Standings, top, around)
-			if b.Standings = lines; ok {
-				found = append(found, b)
+	return p.plan(r, h.cache, func(all *announce.Report) (*answer, error) {
+		if err := noRule(all, rule); err != nil {
+			return nil, err
+		}
+		found := []announce.Leaderboard{}
+		if all != nil {
+			for i := range all.Leaderboards {
+				b := all.Leaderboards[i]
+				if b.Rule != rule || within && !b.Window.Contains(instant) {
+					continue
+				}
+				lines, ok := part(b.Standings, top, around)
+				if b.Standings = lines; ok {
+					found = append(found, b)
+				}
 			}
 		}
-	}
-	page, next, err := paged(r, found, 10, 100, func(b *announce.Leaderboard) position {
-		return position{Rule: b.Rule, Scope: b.Scope, Window: b.Window}
-	})
-	if err != nil {
-		return nil, err
-	}
-	return jsonAnswer(struct {
-		Leaderboards []announce.Leaderboard `json:"leaderboards"`
-		Next         string                 `json:"next_page_token"`
-	}{page, next})
+		part, next, err := paged(p, found, func(b *announce.Leaderboard) position {
+			return position{Rule: b.Rule, Scope: b.Scope, Window: b.Window}
+		})
+		if err != nil {
+			return nil, err
+		}
+		return jsonAnswer(struct {
+			Leaderboards []announce.Leaderboard `json:"leaderboards"`
+			Next         string                 `json:"next_page_token"`
+		}{part, next})
+	}), nil
 }
 
 // part returns the first lines of a board, or, where a subject is named, as many lines with

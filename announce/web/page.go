@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strconv"
 )
 
@@ -15,15 +14,15 @@ var errToken = refuse(http.StatusBadRequest, "page_token is not one that this li
 // size returns how many items a page has: as asked for, not more than most.
 func (r *request) size(usual, most int) (int, error) { return r.number("page_size", usual, most) }
 
-// number reads a parameter from 1 on; what exceeds most is most.
+// number reads a parameter from 1 on; what exceeds most is most. A number has one spelling.
 func (r *request) number(name string, usual, most int) (int, error) {
 	text := r.query.Get(name)
 	if text == "" {
 		return usual, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		return 0, refuse(http.StatusBadRequest, "%s is %.40q, not a number from 1 on", name, text)
+	if err != nil || n < 1 || strconv.Itoa(n) != text {
+		return 0, refuse(http.StatusBadRequest, "%s is %.40q, not a number from 1 on, without a sign or leading zeros", name, text)
 	}
 	return min(n, most), nil
 }
@@ -34,20 +33,9 @@ type token struct {
 	At   json.RawMessage `json:"a"`
 }
 
-// list names the list that a request asks for, whatever the page.
-func (r *request) list() string {
-	query := url.Values{}
-	for name, values := range r.query {
-		if name != "page_token" && name != "page_size" {
-			query[name] = values
-		}
-	}
-	sum := sha256.Sum256([]byte(r.path("rule") + "?" + query.Encode()))
-	return hex.EncodeToString(sum[:6])
-}
-
-// token reads the page token into at. It reports false where there is none.
-func (r *request) token(at any) (bool, error) {
+// token reads the page token of a list into at, a pointer to what its pages begin at. It
+// reports false where there is none. A token has one spelling too: the one that next gives.
+func (r *request) token(list string, at any) (bool, error) {
 	text := r.query.Get("page_token")
 	if text == "" {
 		return false, nil
@@ -57,19 +45,23 @@ func (r *request) token(at any) (bool, error) {
 		return false, errToken
 	}
 	var t token
-	if json.Unmarshal(body, &t) != nil || t.List != r.list() || json.Unmarshal(t.At, at) != nil {
+	if json.Unmarshal(body, &t) != nil || json.Unmarshal(t.At, at) != nil {
+		return false, errToken
+	}
+	if given, err := next(list, at); err != nil || given != text {
 		return false, errToken
 	}
 	return true, nil
 }
 
-// next returns the token of the page that begins at.
-func (r *request) next(at any) (string, error) {
+// next returns the token of the page of a list that begins at.
+func next(list string, at any) (string, error) {
 	text, err := json.Marshal(at)
 	if err != nil {
 		return "", err
 	}
-	body, err := json.Marshal(token{r.list(), text})
+	sum := sha256.Sum256([]byte(list))
+	body, err := json.Marshal(token{hex.EncodeToString(sum[:6]), text})
 	if err != nil {
 		return "", err
 	}

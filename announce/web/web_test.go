@@ -24,10 +24,12 @@ import (
 
 // books is a source in memory.
 type books struct {
+	mu    sync.Mutex // guards loads
 	last  uint64
 	err   error
 	loads int
 	asked int
+	gate  chan struct{} // where it is there, Load waits for it
 }
 
 func (b *books) LastSettled(context.Context) (uint64, error) {
@@ -37,8 +39,17 @@ func (b *books) LastSettled(context.Context) (uint64, error) {
 
 // Load returns reports that hold what the tests look for. One cut alone and all that
 // stands are told apart by their selections.
-func (b *books) Load(_ context.Context, sel announce.Selection) ([]announce.Report, error) {
+func (b *books) Load(ctx context.Context, sel announce.Selection) ([]announce.Report, error) {
+	b.mu.Lock()
 	b.loads++
+	b.mu.Unlock()
+	if b.gate != nil {
+		select {
+		case <-b.gate:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	if b.err != nil {
 		return nil, b.err
 	}
