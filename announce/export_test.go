@@ -17,5 +17,11 @@ func Build(cuts []rules.Cut, entries []rules.Entry, rulesets []*rules.Ruleset, s
 	if err != nil {
 		return nil, err
 	}
-	return build(cuts, entries, rulesets, b)
+	told := map[uint64]uint64{}
+	for i := range entries {
+		if entries[i].Kind == rules.KindConflict && entries[i].Cut <= b.to {
+			told[max(entries[i].Cut, b.from)]++
+		}
+	}
+	return build(cuts, entries, rulesets, told, b)
 }

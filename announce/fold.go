@@ -44,9 +44,11 @@ func check(e *rules.Entry) error {
 // order of (cut, n), each once. They are either the whole ledger or at least those
 // of the cuts selected and what these refer to: see Load. The cuts are those of
 // the entries selected; rulesets are for titles, and may be missing.
-func build(cuts []rules.Cut, entries []rules.Entry, rulesets []*rules.Ruleset, b bounds) ([]Report, error) {
+// Of conflicts the first are enough; told has how many there are, by cut, where those
+// before the first cut selected count with that one.
+func build(cuts []rules.Cut, entries []rules.Entry, rulesets []*rules.Ruleset, told map[uint64]uint64, b bounds) ([]Report, error) {
 	f := &fold{
-		bounds: b, held: map[rules.ContestID]map[rules.Identity]*rules.Entry{},
+		bounds: b, conflicts: []Conflict{}, held: map[rules.ContestID]map[rules.Identity]*rules.Entry{},
 		cutOf: map[string]uint64{}, correctedBy: map[string]string{},
 		rules: rulesByID(rulesets), rulesets: map[string]map[string]*rules.Rule{},
 	}
@@ -71,13 +73,16 @@ func build(cuts []rules.Cut, entries []rules.Entry, rulesets []*rules.Ruleset, b
 			break
 		}
 		f.sell(e)
-		if e.Kind == rules.KindConflict {
+		if e.Kind == rules.KindConflict && len(f.conflicts) < maxConflicts {
 			f.conflicts = append(f.conflicts, Conflict{e.Conflict.Server, e.Conflict.ID})
 		}
 		if e.Cut < b.from {
 			continue
 		}
 		f.take(e)
+		if e.Kind == rules.KindSettled {
+			f.told += told[e.Cut]
+		}
 		if e.Kind != rules.KindSettled || e.Cut != b.to && !b.perCut {
 			continue
 		}
@@ -123,7 +128,8 @@ type fold struct {
 	correctedBy map[string]string
 	rules       map[string]*rules.Rule
 	rulesets    map[string]map[string]*rules.Rule // the rules of each ruleset alone, by its digest
-	conflicts   []Conflict                        // of all cuts
+	conflicts   []Conflict                        // the first of all cuts
+	told        uint64                            // conflicts of all cuts
 
 	part // of the report that is being collected
 }
@@ -197,7 +203,7 @@ func (f *fold) take(e *rules.Entry) {
 		r.Cut.TooLate += e.Settled.TooLate
 		r.Cut.Refused, r.Cut.Behind = orNone(e.Settled.Refused), orNone(e.Settled.Behind)
 		r.lack(e.Settled)
-	case rules.KindConflict: // every report says all of them
+	case rules.KindConflict: // every report has the first of all cuts, and their number
 	case rules.KindPrize: // is in the lines of its board
 	}
 }
@@ -256,8 +262,7 @@ func (f *fold) finish(cut *rules.Cut) Report {
 		c.Lagging = append(c.Lagging, Lag{l.Node, l.Region, l.Server, l.Since, l.Until})
 	}
 	r.Waiting = slices.DeleteFunc(r.Waiting, func(w Waiting) bool { return w.FinalAt != 0 && w.FinalAt <= cut.AsOf })
-	r.Conflicts = append(r.Conflicts, f.conflicts...)
-	r.ConflictCount = len(r.Conflicts)
+	r.Conflicts, r.ConflictsTotal = slices.Clip(f.conflicts), f.told
 	r.cutOf, r.rules = f.cutOf, f.rules
 	if f.perCut { // by its own rules alone, whichever reports it is read with
 		r.rules = f.rulesets[cut.Ruleset]

@@ -217,6 +217,7 @@ func pageFuncs() template.FuncMap {
 		"changes":      Correction.changes,
 		"lack":         lackText,
 		"lacking":      func() string { return lacksText },
+		"conflicts":    (*Report).conflictsOmitted,
 		"lag":          lagText,
 		"wait":         waitText,
 		"drawn": func(p *Picture) template.HTML {

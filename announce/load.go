@@ -36,6 +36,9 @@ var correctingSQL string
 //go:embed sql/conflicts.sql
 var conflictsSQL string
 
+//go:embed sql/conflicts_told.sql
+var conflictsToldSQL string
+
 //go:embed sql/rulesets.sql
 var rulesetsSQL string
 
@@ -45,7 +48,8 @@ var rulesetsSQL string
 // is not, a *NotSettledError.
 //
 // Of one cut it reads that cut, and of earlier ones only who holds a unit of the
-// limited sales it touched, what it corrected, and conflicts.
+// limited sales it touched, what it corrected, the number of conflicts and the first
+// of them. No more than these are read, however many conflicts there are.
 func Load(ctx context.Context, conn driver.Conn, sel Selection) ([]Report, error) {
 	l := loader{conn}
 	last, err := LastSettled(ctx, conn)
@@ -68,7 +72,11 @@ func Load(ctx context.Context, conn driver.Conn, sel Selection) ([]Report, error
 	if err != nil {
 		return nil, err
 	}
-	return build(cuts, entries, rulesets, b)
+	told, err := l.told(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	return build(cuts, entries, rulesets, told, b)
 }
 
 // LastSettled returns the number of the last settled cut; 0 if there is none.
@@ -120,7 +128,7 @@ func (l loader) entries(ctx context.Context, b bounds) ([]rules.Entry, error) {
 		{"reserved", reservedSQL, b.from > 1 && kinds[rules.KindAllocation]},
 		{"corrected", correctedSQL, b.from > 1 && kinds[rules.KindCorrection]},
 		{"correcting", correctingSQL, b.perCut && b.to < b.last},
-		{"conflicts", conflictsSQL, b.from > 1},
+		{"conflicts", conflictsSQL, true},
 	} {
 		if !more.wanted {
 			continue
@@ -137,8 +145,11 @@ func (l loader) entries(ctx context.Context, b bounds) ([]rules.Entry, error) {
 
 func (l loader) ledger(ctx context.Context, name, statement string, b bounds) ([]rules.Entry, error) {
 	args := []any{number("from", b.from), number("to", b.to)}
-	if name == "correcting" {
+	switch name {
+	case "correcting":
 		args = append(args, number("last", b.last))
+	case "conflicts":
+		args = append(args, number("most", maxConflicts))
 	}
 	bodies, err := l.texts(ctx, statement, args...)
 	if err != nil {
@@ -154,6 +165,28 @@ func (l loader) ledger(ctx context.Context, name, statement string, b bounds) ([
 		}
 	}
 	return entries, nil
+}
+
+// told returns how many conflicts there are, by the cut that found them; those of cuts before
+// the first that the reports are of count with that.
+func (l loader) told(ctx context.Context, b bounds) (map[uint64]uint64, error) {
+	rows, err := l.conn.Query(ctx, conflictsToldSQL, number("from", b.from), number("to", b.to))
+	if err != nil {
+		return nil, fmt.Errorf("count the conflicts up to cut %d: %w", b.to, err)
+	}
+	defer rows.Close()
+	told := map[uint64]uint64{}
+	for rows.Next() {
+		var cut, n uint64
+		if err := rows.Scan(&cut, &n); err != nil {
+			return nil, fmt.Errorf("count the conflicts up to cut %d: %w", b.to, err)
+		}
+		told[cut] = n
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("count the conflicts up to cut %d: %w", b.to, err)
+	}
+	return told, nil
 }
 
 // rulesets returns the rules files of the cuts, the last used last. They are read

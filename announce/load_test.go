@@ -2,10 +2,12 @@ package announce_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -175,6 +177,100 @@ func TestLoadGrowsWithTheCuts(t *testing.T) {
 		t.Logf("%s: %.0f, then %.0f", name, some[name], twice[name])
 		if twice[name] > 3*some[name] {
 			t.Errorf("%s: %.0f allocations of 60 cuts, %.0f of 120", name, some[name], twice[name])
+		}
+	}
+}
+
+// counting counts the rows that are read of a connection.
+type counting struct {
+	driver.Conn
+	rows int
+}
+
+type countedRows struct {
+	driver.Rows
+	of *counting
+}
+
+func (c *counting) Query(ctx context.Context, query string, args ...any) (driver.Rows, error) {
+	rows, err := c.Conn.Query(ctx, query, args...)
+	return countedRows{rows, c}, err
+}
+
+func (r countedRows) Next() bool {
+	next := r.Rows.Next()
+	if next {
+		r.of.rows++
+	}
+	return next
+}
+
+// However many conflicts there are, each report has their number as of its cut and the first
+// of them, and no more are read.
+func TestLoadBoundsConflicts(t *testing.T) {
+	conn := tables(t)
+	l := &ledger{rulesets: history(t).rulesets}
+	all := 0
+	for cut, n := range []int{700, 0, 900, 1400} {
+		var entries []rules.Entry
+		for range n {
+			entries = append(entries, rules.Entry{Kind: rules.KindConflict, Conflict: &rules.Conflict{Identity: rules.Identity{Server: "s", ID: fmt.Sprintf("%05d", all)}}})
+			all++
+		}
+		entries = append(entries, award("moth-hunter", "world", 0, rules.Provisional, false, claim(fmt.Sprint(cut), "2026-11-20T07:00:00Z", 0, "lamp")))
+		l.settle(fmt.Sprintf("2026-11-20T%02d:00:00Z", 8+cut), rules.Settled{Events: 1}, nil, entries...)
+	}
+	for range 2 { // two settlers finished each cut
+		record(t, conn, l.cuts, l.entries)
+	}
+	for _, test := range []struct {
+		name  string
+		sel   announce.Selection
+		total []uint64
+	}{
+		{"1", announce.One(1), []uint64{700}},
+		{"2", announce.One(2), []uint64{700}},
+		{"3", announce.One(3), []uint64{1600}},
+		{"latest", announce.Latest(), []uint64{3000}},
+		{"standing", announce.Standing(), []uint64{3000}},
+		{"2 to 3", announce.Range(2, 3), []uint64{1600}},
+		{"each", announce.Each(2, 4), []uint64{700, 1600, 3000}},
+		{"all", announce.All(), []uint64{700, 700, 1600, 3000}},
+	} {
+		counted := counting{Conn: conn}
+		reports, err := announce.Load(t.Context(), &counted, test.sel)
+		if err != nil || len(reports) != len(test.total) {
+			t.Fatalf("%s: %d reports, %v", test.name, len(reports), err)
+		}
+		for i, want := range test.total {
+			r := &reports[i]
+			if r.ConflictsTotal != want || uint64(len(r.Conflicts)) != min(want, 1000) {
+				t.Errorf("%s, report %d: %d of %d conflicts, not of %d", test.name, i+1, len(r.Conflicts), r.ConflictsTotal, want)
+			}
+			for n, c := range r.Conflicts {
+				if c.ID != fmt.Sprintf("%05d", n) {
+					t.Fatalf("%s, report %d: conflict %d is %s", test.name, i+1, n, c.ID)
+				}
+			}
+		}
+		if want, got := pages(t, build(t, &ledger{cuts: l.cuts, entries: l.entries}, test.sel)), pages(t, reports); want != got {
+			t.Errorf("%s: %s", test.name, difference(want, got))
+		}
+		if counted.rows > 1050 {
+			t.Errorf("%s: %d rows are read", test.name, counted.rows)
+		}
+	}
+	standing, err := announce.Load(t.Context(), conn, announce.Standing())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var md, page bytes.Buffer
+	if err := errors.Join(announce.WriteMarkdown(&md, standing), announce.Page{}.WriteHTML(&page, standing)); err != nil {
+		t.Fatal(err)
+	}
+	for form, text := range map[string]string{"Markdown": md.String(), "page": page.String()} {
+		if !strings.Contains(text, "and 2,900 more") || !strings.Contains(text, "3,000") || strings.Contains(text, ">00100<") {
+			t.Errorf("the %s does not say how many conflicts there are more:\n%s", form, text)
 		}
 	}
 }

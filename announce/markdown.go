@@ -401,20 +401,22 @@ func (m *markdown) commitments(r *Report) {
 }
 
 func (m *markdown) conflicts(r *Report) {
-	if r.ConflictCount == 0 {
+	if r.ConflictsTotal == 0 {
 		return
 	}
 	m.paragraph("## Conflicts")
 	m.paragraph("Two different events were sent under one identity. The first counts.")
 	if len(r.Conflicts) == 0 {
-		m.line("- %d, which are not public", r.ConflictCount)
+		m.line("- %d, which are not public", r.ConflictsTotal)
 	}
 	for i, c := range r.Conflicts {
 		if i == maxRows {
-			m.omitted(len(r.Conflicts)-i, "conflicts")
 			break
 		}
 		m.line("- %s / %s", name(c.Server), name(c.ID))
+	}
+	if text := r.conflictsOmitted(); text != "" {
+		m.line("\n%s", text)
 	}
 	m.WriteByte('\n')
 }

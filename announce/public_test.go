@@ -97,10 +97,10 @@ func TestPublicTellsNoNodesNorConflicts(t *testing.T) {
 			if text := forms(t, []announce.Report{public}); strings.Contains(text, "cellar") || len(whole[i].Cut.Behind) != 1 {
 				t.Errorf("a node is named, or missing in the report itself:\n%s", text)
 			}
-			if len(public.Conflicts) > 0 || public.ConflictCount != len(whole[i].Conflicts) {
-				t.Errorf("of %d conflicts public are %v and the number %d", len(whole[i].Conflicts), public.Conflicts, public.ConflictCount)
+			if len(public.Conflicts) > 0 || public.ConflictsTotal != uint64(len(whole[i].Conflicts)) {
+				t.Errorf("of %d conflicts public are %v and the number %d", len(whole[i].Conflicts), public.Conflicts, public.ConflictsTotal)
 			}
-			if public.ConflictCount == 0 {
+			if public.ConflictsTotal == 0 {
 				continue
 			}
 			told = true

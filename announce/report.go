@@ -15,13 +15,17 @@ type Report struct {
 	Leaderboards  []Leaderboard  `json:"leaderboards"`  // by rule, window, scope
 	Sales         []Sale         `json:"sales"`         // by rule, window, scope
 	Compensations []Compensation `json:"compensations"` // as in the ledger
-	Conflicts     []Conflict     `json:"conflicts"`     // as in the ledger
-	Voided        uint64         `json:"voided"`
-	Cost          *Cost          `json:"cost,omitempty"` // of the run that made it; in the report of a run alone
-	Corrections   []Correction   `json:"corrections"`    // as in the ledger
-	Commitments   []Commitment   `json:"commitments"`    // as in the ledger
-	ConflictCount int            `json:"conflict_count"` // of conflicts, also where the public form has none
-	Waiting       []Waiting      `json:"waiting"`        // what waits for a person as of the last cut covered, as in the ledger
+	// Conflicts are the first of all that there are, as in the ledger: 1000 at most, since a
+	// single server can make as many as it likes, and none in the public form. ConflictsTotal
+	// is how many there are.
+	Conflicts      []Conflict `json:"conflicts"`
+	ConflictsTotal uint64     `json:"conflicts_total"`
+
+	Voided      uint64       `json:"voided"`
+	Cost        *Cost        `json:"cost,omitempty"` // of the run that made it; in the report of a run alone
+	Corrections []Correction `json:"corrections"`    // as in the ledger
+	Commitments []Commitment `json:"commitments"`    // as in the ledger
+	Waiting     []Waiting    `json:"waiting"`        // what waits for a person as of the last cut covered, as in the ledger
 
 	// Rules are the IDs of the rules by which the cuts covered were settled, of one report of
 	// many cuts those of the last; sorted. None where their file cannot be read any more.
@@ -36,6 +40,9 @@ type Report struct {
 	cutOf map[string]uint64      // of the entries that the report names, by ID; of others it is unknown
 	rules map[string]*rules.Rule // by ID; rules whose file cannot be read any more are missing
 }
+
+// maxConflicts is how many conflicts a report has.
+const maxConflicts = 1000
 
 // Cut says what the report covers: the cuts From to Number, as of Number.
 type Cut struct {

@@ -12,7 +12,8 @@ import (
 	"photofinish/rules/rulefile"
 )
 
-// The limits of what people read on one page. The JSON report has everything.
+// The limits of what people read on one page. The JSON report has everything but conflicts
+// beyond the first: see Report.
 const (
 	maxRows     = 100 // of a contest, a board or a sale
 	maxContests = 100 // of each section of a report
@@ -155,7 +156,7 @@ func (r *Report) facts() []fact {
 		{int64(len(r.Corrections)), "correction", "", "corrections", false},
 		{int64(len(r.Compensations)), "compensation", counts(kinds), "compensations", false},
 		{int64(len(r.Commitments)), "sealed draw", "", "draws", false},
-		{int64(r.ConflictCount), "conflict", "a person should look", "conflicts", true},
+		{int64(r.ConflictsTotal), "conflict", "a person should look", "conflicts", true},
 		{int64(len(r.Lacks)) + int64(r.MoreLack), "server", "with missing numbers", "lacks", true},
 		{int64(r.Voided), "voided event", "", "", true},
 	}
@@ -178,6 +179,22 @@ func lateText(c *Cut) string {
 		text += ", " + Grouped(c.TooLate) + " too late to count"
 	}
 	return text
+}
+
+// conflictsOmitted says how many conflicts a page does not show; "" if it shows all, or none
+// since they are not public.
+func (r *Report) conflictsOmitted() string {
+	if len(r.Conflicts) == 0 {
+		return ""
+	}
+	more := r.ConflictsTotal - uint64(min(len(r.Conflicts), maxRows))
+	switch {
+	case more == 0:
+		return ""
+	case r.ConflictsTotal > uint64(len(r.Conflicts)):
+		return fmt.Sprintf("… and %s more; the JSON report has the first %s of %s.", Grouped(more), Grouped(len(r.Conflicts)), Grouped(r.ConflictsTotal))
+	}
+	return fmt.Sprintf("… and %s more, all in the JSON report.", Grouped(more))
 }
 
 // counts writes "2 final, 1 held", leaving out what there is none of.

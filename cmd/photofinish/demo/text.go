@@ -85,6 +85,9 @@ func (w *World) WriteHour(out io.Writer, h *Hour) error {
 	for _, c := range r.Conflicts {
 		p.say("CONFLICT", "%s sent two different events as %q: the first counts", c.Server, c.ID)
 	}
+	if more := r.ConflictsTotal - uint64(len(r.Conflicts)); more > 0 {
+		p.say("CONFLICT", "and %d more", more)
+	}
 	p.WriteString("\n")
 	_, err := io.WriteString(out, p.String())
 	return err
