@@ -28,6 +28,9 @@ type Page struct {
 	// entry of it is at the fragment of its ID. Nil: entries that this page does not
 	// show are named without a link.
 	Address func(cut uint64) string
+	// Awards returns the address of a list of all awards of a rule, for a brief report. Nil:
+	// there is none.
+	Awards func(rule string) string
 }
 
 // PagePolicy returns the Content-Security-Policy that the page carries, for a
@@ -65,7 +68,7 @@ func (p Page) WriteHTML(w io.Writer, reports []Report) error {
 		}
 	}
 	for i := range reports {
-		data.Reports = append(data.Reports, newReportView(&reports[i], shown, p.Address, len(reports) == 1))
+		data.Reports = append(data.Reports, newReportView(&reports[i], shown, p, len(reports) == 1))
 	}
 	var page bytes.Buffer
 	if err := t.Execute(&page, data); err != nil {
@@ -98,11 +101,13 @@ type reportView struct {
 	here    map[string]bool // entries that have a place in this report
 	shown   map[uint64]bool
 	address func(uint64) string
+	awards  func(string) string
 }
 
-func newReportView(r *Report, shown map[uint64]bool, address func(uint64) string, alone bool) *reportView {
-	v := &reportView{Report: r, Alone: alone, here: map[string]bool{}, shown: shown, address: address}
+func newReportView(r *Report, shown map[uint64]bool, p Page, alone bool) *reportView {
+	v := &reportView{Report: r, Alone: alone, here: map[string]bool{}, shown: shown, address: p.Address, awards: p.Awards}
 	v.Contests, v.ContestsOmitted = first(r.contests(), maxContests)
+	v.ContestsOmitted += r.omitted.contests
 	v.Boards, v.BoardsOmitted = first(r.Leaderboards, maxContests)
 	v.ShownSales, v.SalesOmitted = first(r.Sales, maxContests)
 	for _, c := range v.Contests {
@@ -140,6 +145,14 @@ type head struct {
 // Head returns the heading of a contest.
 func (v *reportView) Head(rule, scope string, w rules.Window) head {
 	return head{v.title(rule), rule, scopeText(scope), windowText(w), shownText(v.describe(rule))}
+}
+
+// AwardsAt returns where all awards of a rule are; "" if nowhere.
+func (v *reportView) AwardsAt(rule string) string {
+	if v.awards == nil {
+		return ""
+	}
+	return v.awards(rule)
 }
 
 // Title names a rule.
@@ -209,6 +222,7 @@ func pageFuncs() template.FuncMap {
 		"compensation": compensationText,
 		"chip":         chipText,
 		"grouped":      Grouped[int64],
+		"count":        Grouped[int],
 		"score":        func(n rules.Amount) string { return groupedDigits(n.String()) },
 		"rows":         func() int { return maxRows },
 		"over":         func(n int) int { return max(0, n-maxRows) },

@@ -27,6 +27,9 @@ type Report struct {
 	Commitments []Commitment `json:"commitments"`    // as in the ledger
 	Waiting     []Waiting    `json:"waiting"`        // what waits for a person as of the last cut covered, as in the ledger
 
+	// AwardsOmitted says what Brief left out, by rule; absent in a report that has all.
+	AwardsOmitted []AwardsOmitted `json:"awards_omitted,omitempty"`
+
 	// Rules are the IDs of the rules by which the cuts covered were settled, of one report of
 	// many cuts those of the last; sorted. None where their file cannot be read any more.
 	Rules []string `json:"-"`
@@ -39,6 +42,8 @@ type Report struct {
 
 	cutOf map[string]uint64      // of the entries that the report names, by ID; of others it is unknown
 	rules map[string]*rules.Rule // by ID; rules whose file cannot be read any more are missing
+
+	omitted omitted
 }
 
 // maxConflicts is how many conflicts a report has.

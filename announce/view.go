@@ -27,6 +27,7 @@ type contestView struct {
 	Awards  []Award
 	Next    []RunnerUp // who came next and has no award in it
 	Omitted int
+	Brief   bool     // the report has not all awards of it
 	Picture *Picture // nil: it was not close
 }
 
@@ -46,14 +47,17 @@ func (r *Report) contests() []contestView {
 	for i := range views {
 		v := &views[i]
 		slices.SortStableFunc(v.Awards, func(a, b Award) int {
-			return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.claim.Point, b.claim.Point))
+			return a.before(&b)
 		})
-		v.Next = next(v.Awards)
+		left := r.omitted.awards[v.contest()]
+		if v.Omitted, v.Brief = left, left > 0; !v.Brief { // else who came next may have an award
+			v.Next = next(v.Awards)
+		}
 		if p, ok := r.picture(v.Awards); ok {
 			v.Picture = &p
 		}
 		if len(v.Awards) > maxRows {
-			v.Omitted = len(v.Awards) - maxRows
+			v.Omitted += len(v.Awards) - maxRows
 			v.Awards = v.Awards[:maxRows]
 		}
 	}
@@ -138,6 +142,7 @@ func (r *Report) facts() []fact {
 			provisional++
 		}
 	}
+	held, provisional, final = held+r.omitted.states[rules.Held], provisional+r.omitted.states[rules.Provisional], final+r.omitted.states[rules.Final]
 	states := counts([]KindCount{{"final", final}, {"provisional", provisional}, {"held", held}})
 	sold, unserved := int64(0), 0
 	for _, s := range r.Sales {
@@ -150,7 +155,7 @@ func (r *Report) facts() []fact {
 	}
 	some := []fact{
 		{int64(r.Cut.Events), "event", lateText(r.Cut), "", false},
-		{int64(len(r.Awards)), "award", states, "awards", false},
+		{int64(len(r.Awards) + r.awardsOmitted()), "award", states, "awards", false},
 		{int64(len(r.Leaderboards)), "leaderboard", "", "leaderboards", false},
 		{sold, "sold unit", counts([]KindCount{{"told no", unserved}}), "sales", false},
 		{int64(len(r.Corrections)), "correction", "", "corrections", false},

@@ -163,6 +163,53 @@ func TestOneReadingForAll(t *testing.T) {
 	}
 }
 
+// What stands has 1000 awards of a rule and says how many more there are and where; the list
+// has them all, each once, and a settlement's own report too.
+func TestManyAwards(t *testing.T) {
+	s := open(t, &books{last: 3, more: 2345})
+	var all struct {
+		Awards  []struct{ Rule, Subject string }
+		Omitted []struct {
+			Rule  string
+			Count int
+		} `json:"awards_omitted"`
+	}
+	if err := json.Unmarshal(s.get("/", "Accept", "application/json").Body.Bytes(), &all); err != nil {
+		t.Fatal(err)
+	}
+	if len(all.Awards) != 1005 || fmt.Sprint(all.Omitted) != "[{one rabbit 1345}]" {
+		t.Errorf("%d awards, and left out are %v", len(all.Awards), all.Omitted)
+	}
+	if page := s.get("/").Body.String(); !strings.Contains(page, `1,345 more awards of <bdi>one rabbit</bdi> stand: <a href="/v1/awards?rule=one&#43;rabbit">`) {
+		t.Errorf("the page does not lead to the list:\n%.3000s", page)
+	}
+	seen, token := map[string]bool{}, ""
+	for range 4 {
+		var part struct {
+			Awards []struct{ Subject string }
+			Next   string `json:"next_page_token"`
+		}
+		if err := json.Unmarshal(s.get("/v1/awards?rule=one+rabbit&page_size=800"+token).Body.Bytes(), &part); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range part.Awards {
+			if seen[a.Subject] {
+				t.Errorf("%s is listed twice", a.Subject)
+			}
+			seen[a.Subject] = true
+		}
+		if token = "&page_token=" + part.Next; part.Next == "" {
+			break
+		}
+	}
+	if len(seen) != 2345 || s.books.loads != 1 {
+		t.Errorf("%d awards are listed, from %d readings", len(seen), s.books.loads)
+	}
+	if w := s.get("/v1/reports/2"); strings.Count(w.Body.String(), `"one rabbit"`) != 2345 {
+		t.Error("the report of a settlement is not whole")
+	}
+}
+
 // What was not asked for the longest goes first, the latest stays however large it is, and
 // without a bound all stay.
 func TestShelf(t *testing.T) {

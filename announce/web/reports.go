@@ -6,11 +6,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 
 	"photofinish/announce"
 )
+
+// maxAwards is how many awards of each rule the answer about everything that stands has. The
+// list of awards has all.
+const maxAwards = 1000
 
 // standing answers with everything that stands.
 func (h *Handler) standing(r *request) (plan, error) {
@@ -30,7 +35,8 @@ func (h *Handler) standing(r *request) (plan, error) {
 			return nil, err
 		}
 		defer leave()
-		return show(all, r.page)
+		brief := announce.Brief(all, maxAwards)
+		return show(&brief, r.page)
 	}}, nil
 }
 
@@ -79,7 +85,10 @@ func show(report *announce.Report, page bool) (*answer, error) {
 		return jsonAnswer(report)
 	}
 	var b bytes.Buffer
-	p := announce.Page{Address: func(cut uint64) string { return "/reports/" + strconv.FormatUint(cut, 10) }}
+	p := announce.Page{
+		Address: func(cut uint64) string { return "/reports/" + strconv.FormatUint(cut, 10) },
+		Awards:  func(rule string) string { return "/v1/awards?rule=" + url.QueryEscape(rule) },
+	}
 	if err := p.WriteHTML(&b, []announce.Report{*report}); err != nil {
 		return nil, err
 	}

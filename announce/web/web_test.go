@@ -30,6 +30,7 @@ type books struct {
 	loads int
 	asked int
 	gate  chan struct{} // where it is there, Load waits for it
+	more  int           // awards of an achievement
 }
 
 func (b *books) LastSettled(context.Context) (uint64, error) {
@@ -92,6 +93,12 @@ func (b *books) report(from, to uint64) announce.Report {
 		r.Awards = append(r.Awards, announce.Award{
 			Rule: "first", Scope: "world", Place: i + 1, Subject: fmt.Sprintf("p%d", i+1), State: state,
 			Outcome: fmt.Sprintf("sha256:%064d", i), RunnersUp: []announce.RunnerUp{},
+		})
+	}
+	for i := range b.more {
+		r.Awards = append(r.Awards, announce.Award{
+			Rule: "one rabbit", Scope: "world", Subject: fmt.Sprintf("m%05d", i), State: rules.Final,
+			Outcome: fmt.Sprintf("sha256:%064d", 100+i), RunnersUp: []announce.RunnerUp{},
 		})
 	}
 	for n := range int64(3) {
