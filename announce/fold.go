@@ -268,6 +268,7 @@ func (f *fold) finish(cut *rules.Cut) Report {
 		r.rules = f.rulesets[cut.Ruleset]
 	}
 	r.Rules = slices.Sorted(maps.Keys(r.rules))
+	r.Awards = slices.Grow(r.Awards, len(f.awards))
 	for _, k := range slices.SortedFunc(maps.Keys(f.awards), func(a, b placed) int {
 		return cmp.Or(a.Compare(b.ContestID), cmp.Compare(a.place, b.place), cmp.Compare(a.subject, b.subject))
 	}) {

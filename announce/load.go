@@ -151,18 +151,17 @@ func (l loader) ledger(ctx context.Context, name, statement string, b bounds) ([
 	case "conflicts":
 		args = append(args, number("most", maxConflicts))
 	}
-	bodies, err := l.texts(ctx, statement, args...)
+	var entries []rules.Entry
+	err := l.each(ctx, func(body string) error {
+		var e rules.Entry
+		if err := json.Unmarshal([]byte(body), &e); err != nil {
+			return fmt.Errorf("row %d: %w", len(entries)+1, err)
+		}
+		entries = append(entries, e)
+		return check(&e)
+	}, statement, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger of cuts %d to %d (%s): %w", b.from, b.to, name, err)
-	}
-	entries := make([]rules.Entry, len(bodies))
-	for i, body := range bodies {
-		if err := json.Unmarshal([]byte(body), &entries[i]); err != nil {
-			return nil, fmt.Errorf("read the ledger of cuts %d to %d (%s): row %d: %w", b.from, b.to, name, i+1, err)
-		}
-		if err := check(&entries[i]); err != nil {
-			return nil, fmt.Errorf("read the ledger (%s): %w", name, err)
-		}
 	}
 	return entries, nil
 }
@@ -227,20 +226,32 @@ func (l loader) rulesets(ctx context.Context, cuts []rules.Cut) ([]*rules.Rulese
 
 // texts returns the one column of a statement.
 func (l loader) texts(ctx context.Context, statement string, args ...any) ([]string, error) {
+	var texts []string
+	err := l.each(ctx, func(text string) error {
+		texts = append(texts, text)
+		return nil
+	}, statement, args...)
+	return texts, err
+}
+
+// each gives take the one column of each row, one after the other, so that they are not all in
+// memory beside what is made of them. The first error of take ends it.
+func (l loader) each(ctx context.Context, take func(text string) error, statement string, args ...any) error {
 	rows, err := l.conn.Query(ctx, statement, args...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
-	var texts []string
 	for rows.Next() {
 		var text string
 		if err := rows.Scan(&text); err != nil {
-			return nil, err
+			return err
 		}
-		texts = append(texts, text)
+		if err := take(text); err != nil {
+			return err
+		}
 	}
-	return texts, rows.Err()
+	return rows.Err()
 }
 
 func number(name string, n uint64) any { return clickhouse.Named(name, n) }

@@ -44,8 +44,13 @@ func Public(r *Report) Report {
 		}
 		public.Corrections = append(public.Corrections, c)
 	}
-	public.Awards = slices.Clone(r.Awards)
+	if slices.ContainsFunc(r.Awards, func(a Award) bool { return a.Trust != "" }) { // they may be many: no copy without need
+		public.Awards = slices.Clone(r.Awards)
+	}
 	for i := range public.Awards {
+		if public.Awards[i].Trust == "" {
+			continue
+		}
 		public.Awards[i].Trust = "" // whose server is doubted is between it and the operators
 	}
 	public.Waiting = []Waiting{}                // whoever it names may never gain or lose a thing

@@ -62,16 +62,27 @@ func (p page) plan(r *request, c *cache, cut func(all *announce.Report) (*answer
 	}}
 }
 
-// paged returns the page of a sorted list.
-func paged[T any](p page, list []T, at func(*T) position) (part []T, token string, err error) {
+// paged returns the page of those that a request wants of a sorted list. It copies no others:
+// a list may be long, and anybody may ask for any page of it.
+func paged[T any](p page, list []T, wanted func(*T) bool, at func(*T) position) (some []T, token string, err error) {
 	if p.given {
-		list = slices.DeleteFunc(list, func(item T) bool { return at(&item).compare(p.after) <= 0 })
+		behind, _ := slices.BinarySearchFunc(list, p.after, func(item T, after position) int {
+			return cmp.Or(at(&item).compare(after), -1)
+		})
+		list = list[behind:]
 	}
-	if len(list) <= p.size {
-		return list, "", nil
+	some = []T{}
+	for i := range list {
+		switch {
+		case !wanted(&list[i]):
+		case len(some) < p.size:
+			some = append(some, list[i])
+		default:
+			token, err = next(p.list, at(&some[p.size-1]))
+			return some, token, err
+		}
 	}
-	token, err = next(p.list, at(&list[p.size-1]))
-	return list[:p.size], token, err
+	return some, "", nil
 }
 
 // noRule refuses a rule that there is not: nothing that stands is of it, and the last cut was
@@ -101,16 +112,9 @@ func (h *Handler) awards(r *request) (plan, error) {
 				return nil, err
 			}
 		}
-		found := []announce.Award{}
-		if all != nil {
-			for i := range all.Awards {
-				a := &all.Awards[i]
-				if (rule == "" || a.Rule == rule) && (subject == "" || a.Subject == subject) && (state == "" || a.State == state) {
-					found = append(found, *a)
-				}
-			}
-		}
-		part, next, err := paged(p, found, func(a *announce.Award) position {
+		some, next, err := paged(p, awardsOf(all), func(a *announce.Award) bool {
+			return (rule == "" || a.Rule == rule) && (subject == "" || a.Subject == subject) && (state == "" || a.State == state)
+		}, func(a *announce.Award) position {
 			return position{a.Rule, a.Scope, a.Window, a.Place, a.Subject}
 		})
 		if err != nil {
@@ -119,8 +123,22 @@ func (h *Handler) awards(r *request) (plan, error) {
 		return jsonAnswer(struct {
 			Awards []announce.Award `json:"awards"`
 			Next   string           `json:"next_page_token"`
-		}{part, next})
+		}{some, next})
 	}), nil
+}
+
+func awardsOf(all *announce.Report) []announce.Award {
+	if all == nil {
+		return nil
+	}
+	return all.Awards
+}
+
+func boardsOf(all *announce.Report) []announce.Leaderboard {
+	if all == nil {
+		return nil
+	}
+	return all.Leaderboards
 }
 
 // boards answers with the boards of a rule: of the window that holds the instant asked for,
@@ -146,42 +164,35 @@ func (h *Handler) boards(r *request) (plan, error) {
 		if err := noRule(all, rule); err != nil {
 			return nil, err
 		}
-		found := []announce.Leaderboard{}
-		if all != nil {
-			for i := range all.Leaderboards {
-				b := all.Leaderboards[i]
-				if b.Rule != rule || within && !b.Window.Contains(instant) {
-					continue
-				}
-				lines, ok := part(b.Standings, top, around)
-				if b.Standings = lines; ok {
-					found = append(found, b)
-				}
-			}
-		}
-		part, next, err := paged(p, found, func(b *announce.Leaderboard) position {
+		some, next, err := paged(p, boardsOf(all), func(b *announce.Leaderboard) bool {
+			return b.Rule == rule && (!within || b.Window.Contains(instant)) && (around == "" || placeOn(b.Standings, around) >= 0)
+		}, func(b *announce.Leaderboard) position {
 			return position{Rule: b.Rule, Scope: b.Scope, Window: b.Window}
 		})
 		if err != nil {
 			return nil, err
 		}
+		for i := range some {
+			some[i].Standings = part(some[i].Standings, top, around)
+		}
 		return jsonAnswer(struct {
 			Leaderboards []announce.Leaderboard `json:"leaderboards"`
 			Next         string                 `json:"next_page_token"`
-		}{part, next})
+		}{some, next})
 	}), nil
 }
 
-// part returns the first lines of a board, or, where a subject is named, as many lines with
-// the subject in their middle; false where it is not on the board.
-func part(lines []announce.Line, top int, around string) ([]announce.Line, bool) {
+// part returns the first lines of a board, or, where a subject is named that is on it, as many
+// lines with the subject in their middle.
+func part(lines []announce.Line, top int, around string) []announce.Line {
 	from := 0
 	if around != "" {
-		at := slices.IndexFunc(lines, func(l announce.Line) bool { return l.Subject == around })
-		if at < 0 {
-			return nil, false
-		}
-		from = max(0, min(at-top/2, len(lines)-top))
+		from = max(0, min(placeOn(lines, around)-top/2, len(lines)-top))
 	}
-	return lines[from:min(from+top, len(lines))], true
+	return lines[from:min(from+top, len(lines))]
+}
+
+// placeOn returns the index of the line of a subject; -1 if it is not on the board.
+func placeOn(lines []announce.Line, subject string) int {
+	return slices.IndexFunc(lines, func(l announce.Line) bool { return l.Subject == subject })
 }
