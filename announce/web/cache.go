@@ -49,6 +49,7 @@ type cache struct {
 	reports  shelf                     // answers of one settlement
 	lists    shelf                     // parts of lists
 	all      map[bool]*announce.Report // what stands, whole or in its public form; none: not read yet
+	allOf    uint64                    // a cut that all is not older than
 }
 
 func newCache(source Source, log *slog.Logger, now func() time.Time) *cache {
@@ -62,7 +63,7 @@ func newCache(source Source, log *slog.Logger, now func() time.Time) *cache {
 
 // begin forgets everything of earlier cuts.
 func (c *cache) begin(last uint64) {
-	c.last, c.all = last, map[bool]*announce.Report{}
+	c.last, c.allOf, c.all = last, 0, nil
 	c.standing, c.reports, c.lists = newShelf(0), newShelf(maxReports), newShelf(maxLists)
 }
 
@@ -162,13 +163,13 @@ func (c *cache) keep(p plan, last uint64, a *answer) {
 	}
 }
 
-// stands returns everything that stands, in the form that the client may see; nil if
-// nothing is settled.
+// stands returns everything that stands, as of the cut last or a later one, in the form that
+// the client may see; nil if nothing is settled.
 func (c *cache) stands(ctx context.Context, whole bool, last uint64) (*announce.Report, error) {
 	if last == 0 {
 		return nil, nil //nolint:nilnil // as said
 	}
-	if all := c.read(whole, last); all != nil {
+	if all, _ := c.read(whole, last); all != nil {
 		return all, nil
 	}
 	return c.alls.do(ctx, key{last, form(whole)}, func() (*announce.Report, error) {
@@ -177,7 +178,8 @@ func (c *cache) stands(ctx context.Context, whole bool, last uint64) (*announce.
 			return nil, err
 		}
 		defer leave()
-		if all := c.read(whole, last); all != nil { // read while this one waited
+		all, newest := c.read(whole, last)
+		if all != nil { // read while this one waited
 			return all, nil
 		}
 		own, cancel := own(ctx)
@@ -186,12 +188,14 @@ func (c *cache) stands(ctx context.Context, whole bool, last uint64) (*announce.
 		if err != nil {
 			return nil, err
 		}
-		all := &reports[0]
+		all = &reports[0]
 		public := announce.Public(all)
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if last == c.last {
-			c.all[true], c.all[false] = all, &public
+		// Kept for who waits although a further cut may be settled by now: else each cut that
+		// comes while others are read would be read by itself.
+		if newest <= c.last { // else the tables were put back to an earlier cut
+			c.allOf, c.all = newest, map[bool]*announce.Report{true: all, false: &public}
 		}
 		if whole {
 			return all, nil
@@ -200,13 +204,15 @@ func (c *cache) stands(ctx context.Context, whole bool, last uint64) (*announce.
 	})
 }
 
-func (c *cache) read(whole bool, last uint64) *announce.Report {
+// read returns what stands as it was read, if that is not older than the cut last; and the last
+// cut, which a reading that begins now has.
+func (c *cache) read(whole bool, last uint64) (all *announce.Report, newest uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if last != c.last {
-		return nil
+	if c.allOf < last {
+		return nil, c.last
 	}
-	return c.all[whole]
+	return c.all[whole], c.last
 }
 
 // settlements returns the JSON of the reports of the cuts from..to. Those that are not kept are

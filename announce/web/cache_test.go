@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"photofinish/announce"
 	"photofinish/announce/web"
@@ -161,6 +162,30 @@ func TestOneReadingForAll(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where settlements come faster than they can be read, who waits is answered by the next
+// reading, which has the newest: there is none for each cut that came meanwhile.
+func TestReadingsDoNotQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, &books{last: 3, gate: make(chan struct{})})
+		var all sync.WaitGroup
+		for range 5 {
+			all.Go(func() {
+				if w := s.get("/", "Accept", "application/json"); w.Code != 200 {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+			})
+			synctest.Wait()
+			s.books.last++
+			s.now = s.now.Add(time.Second)
+		}
+		close(s.books.gate)
+		all.Wait()
+		if s.books.loads != 2 {
+			t.Errorf("five who came one cut after the other cost %d readings", s.books.loads)
+		}
+	})
 }
 
 // What stands has 1000 awards of a rule and says how many more there are and where; the list
