@@ -41,7 +41,7 @@ func (c Contest) settleSale(ev Evidence, st *Standing, m Moment, b *behind) Deci
 		return d
 	}
 	serving := true
-	for _, w := range b.order(c.Rule.queued(s.inQueue(attempts), s.draw), st) {
+	for _, w := range s.line(attempts) {
 		old, known := st.allocations[w.Identity()]
 		if !known {
 			if w.Drawn && !st.committed(1) {
@@ -56,7 +56,7 @@ func (c Contest) settleSale(ev Evidence, st *Standing, m Moment, b *behind) Deci
 		if known && old.Allocation.State == state {
 			continue
 		}
-		if !known && state != Reserved && b.wants(w.Identity()) {
+		if !known && state != Reserved && b.has(w.Identity()) && b.wanted[w.Identity()] {
 			d.Waits, d.Line = true, append(d.Line, w.Player)
 			continue
 		}
@@ -153,41 +153,44 @@ type selling struct {
 // behind is which attempts are doubted. Of nil none is.
 type behind struct {
 	last   map[Identity]bool // served after all others
-	wanted map[Identity]bool // which attempts have a unit by all of the evidence
+	wanted map[Identity]bool // which attempts would have a unit if nothing were doubted
 }
 
 func (b *behind) has(id Identity) bool { return b != nil && b.last[id] }
 
-// wants reports whether an attempt would have a unit if nothing were doubted.
-func (b *behind) wants(id Identity) bool { return b != nil && b.wanted[id] }
-
-// order puts what is doubted behind all others in a queue; of that, what has a unit first,
-// and before who asked after it had got that.
-func (b *behind) order(queue []waiting, st *Standing) []waiting {
-	if b == nil {
-		return queue
+// line returns the queue. What is doubted stands behind all others, whose order it does not
+// change; of that, what has a unit first, and before who asked after it had got that.
+func (s *selling) line(attempts []Record) []waiting {
+	queue := s.inQueue(attempts)
+	var doubted []Record
+	if s.behind != nil {
+		sure := make([]Record, 0, len(queue))
+		for i := range queue {
+			if s.behind.has(queue[i].Identity()) {
+				doubted = append(doubted, queue[i])
+			} else {
+				sure = append(sure, queue[i])
+			}
+		}
+		queue = sure
 	}
-	var sure, given, last []waiting
-	for _, w := range queue {
-		_, known := st.allocations[w.Identity()]
-		switch {
-		case !b.has(w.Identity()):
-			sure = append(sure, w)
-		case known:
-			given = append(given, w)
-		default:
+	line := s.Rule.queued(queue, s.draw)
+	var last []waiting
+	for _, w := range s.Rule.queued(doubted, s.draw) {
+		given, known := s.st.allocations[w.Identity()]
+		if !known {
 			last = append(last, w)
+			continue
 		}
-	}
-	for _, w := range given {
-		since := st.allocations[w.Identity()].Allocation.Behind
-		at := slices.IndexFunc(sure, func(o waiting) bool { return !o.Drawn && o.Instant >= since && !b.has(o.Identity()) })
+		at := slices.IndexFunc(line, func(o waiting) bool {
+			return !o.Drawn && o.Instant >= given.Allocation.Behind && !s.behind.has(o.Identity())
+		})
 		if at < 0 {
-			at = len(sure)
+			at = len(line)
 		}
-		sure = slices.Insert(sure, at, w)
+		line = slices.Insert(line, at, w)
 	}
-	return append(sure, last...)
+	return append(line, last...)
 }
 
 // stays reports whether a reserved unit stays where it is.

@@ -231,28 +231,39 @@ func (c Contest) boardTrusting(ev Evidence, st *Standing, m Moment) Decision {
 }
 
 // saleTrusting decides a sale. What is doubted is served after everything else, so that it
-// has what nobody else wants, and keeps that as long as nobody does. Who would have a unit
-// if it stood in the line by its stamp, and gets none, has no answer as long as that may
-// change.
+// has what nobody else wants, and keeps that as long as nobody does who asked before it had
+// got it. What is doubted, would have a unit if it stood in the line by its stamp, and gets
+// none, has no answer as long as that may change.
 func (c Contest) saleTrusting(ev Evidence, st *Standing, m Moment) Decision {
 	b := c.behind(ev, st)
 	if len(b.last) == 0 {
 		return c.withoutWait(c.settleSale(ev, st, m, nil), st, "")
 	}
 	all := c.settleSale(ev, st, m, nil)
-	wanted := unitsAfter(st, &all)
-	b.wanted = attemptsOf(wanted)
+	b.wanted = attemptsOf(unitsAfter(st, &all))
 	d := c.settleSale(ev, st, m, &b)
-	units := unitsAfter(st, &d)
+	refused := map[Identity]bool{}
+	for _, e := range d.Entries {
+		if e.Kind == KindAllocation && e.Allocation.State != Reserved {
+			refused[e.Allocation.Attempt] = true
+		}
+	}
+	ev.Attempts = slices.DeleteFunc(slices.Clone(ev.Attempts), func(rec Record) bool { // they were told so for good
+		_, answered := st.allocations[rec.Identity()]
+		return !answered && refused[rec.Identity()]
+	})
+	all = c.settleSale(ev, st, m, nil)
+	wanted, units := unitsAfter(st, &all), unitsAfter(st, &d)
+	has, wants := attemptsOf(units), attemptsOf(wanted)
 	w := Waiting{Changes: differences(unitSeats(wanted), unitSeats(units))}
 	for _, a := range units {
-		if !b.wanted[a.Attempt] {
+		if !wants[a.Attempt] {
 			w.FinalAt = max(w.FinalAt, a.FinalAt)
 		}
 	}
 	for _, a := range wanted {
-		if w.FinalAt == 0 || len(units) == 0 {
-			w.FinalAt = max(w.FinalAt, a.FinalAt)
+		if w.FinalAt == 0 && !has[a.Attempt] {
+			w.FinalAt = a.FinalAt
 		}
 	}
 	return c.waiting(d, st, w)
