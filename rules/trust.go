@@ -128,7 +128,8 @@ func (c Contest) firstTrusting(ev Evidence, st *Standing, m Moment) Decision {
 // Sure returns the claims by the trusted evidence, and of a subject that was given an award
 // by more than that, which all of the evidence still bears out, the claim of that award: with
 // it it stays behind those who had been given theirs, whatever else of its events the
-// doubted ones would add to. Both are left unmodified.
+// doubted ones would add to. Where by the trusted evidence it can have been earlier than
+// that, this counts. Both are left unmodified.
 func (c Contest) Sure(all, trusted []Run, st *Standing) []Run {
 	sure := slices.Clone(trusted)
 	of := func(runs []Run, subject string) int {
@@ -143,7 +144,7 @@ func (c Contest) Sure(all, trusted []Run, st *Standing) []Run {
 		switch j := of(sure, a.Claim.Subject); {
 		case j < 0:
 			sure = append(sure, c.single(a.Claim))
-		case sure[j].Claim != all[i].Claim && sure[j].Latest >= a.Claim.Latest:
+		case sure[j].Claim != all[i].Claim && sure[j].Latest > a.Claim.Latest && sure[j].Earliest >= a.Claim.Earliest:
 			sure[j] = c.single(a.Claim)
 		}
 	}
