@@ -266,9 +266,6 @@ func (s *selling) allocation(w waiting, state AllocationState, reason, corrects 
 	}
 	if s.behind.has(rec.Identity()) {
 		e.Allocation.Behind = s.m.Cut.Through
-		if old, known := s.st.allocations[rec.Identity()]; known && old.Allocation.Behind != 0 {
-			e.Allocation.Behind = old.Allocation.Behind
-		}
 	}
 	if w.Drawn && s.st.committed(1) {
 		e.Allocation.Seed = seedText(s.draw.Seed(1))

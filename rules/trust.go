@@ -288,6 +288,8 @@ func (c Contest) behind(ev Evidence, st *Standing) behind {
 	for _, e := range st.Allocations() {
 		if e.Allocation.Behind != 0 {
 			b.last[e.Allocation.Attempt] = true
+		} else { // by a rule with trust: late it was not doubted
+			delete(b.last, e.Allocation.Attempt)
 		}
 	}
 	return b
