@@ -34,6 +34,8 @@ type Evidence struct {
 	Trusted *Trusted
 
 	part bool // it is only a part of the evidence
+	// Where the runs of a world_first are a mixture: all of them, and those for sure.
+	all, sure []Run
 }
 
 // Decision is what a cut adds to the ledger about a contest.

@@ -47,7 +47,7 @@ func (c Contest) settleFirst(ev Evidence, st *Standing, m Moment) Decision {
 	d.Entries = c.commit(ev, st, c.Rule.drawnPlaces())
 	if c.disturbed(fixed, ch.right, st) {
 		ch.now = c.around(fixed, runs, draw)
-		d.Entries = append(d.Entries, c.findings(fixed, ch, runs, draw, st, m)...)
+		d.Entries = append(d.Entries, c.findings(fixed, ch, runs, ev, draw, st, m)...)
 	}
 	wrong := c.wrong(ch, fixed, st)
 	d.Entries = append(d.Entries, c.withdrawn(ch, st)...)
@@ -163,10 +163,28 @@ func (c Contest) around(fixed []Entry, runs []*Run, draw Draw) []Placement {
 // A finding is a correction that changes nothing. There is one for each award that
 // stands at the place, or, where none does, for the first that is not where the evidence
 // puts it.
-func (c Contest) findings(fixed []Entry, ch change, runs []*Run, draw Draw, st *Standing, m Moment) []Entry {
+//
+// Where some evidence is doubted, what is decided mixes claims by all of it with others by
+// what is trusted. One of the two by itself must say the same, else time alone would find
+// what no evidence says.
+func (c Contest) findings(fixed []Entry, ch change, runs []*Run, ev Evidence, draw Draw, st *Standing, m Moment) []Entry {
+	alone := [][]Placement{ch.right}
+	if ev.all != nil {
+		sure := c.withGiven(ev.sure, fixed, ch.now)
+		alone = [][]Placement{c.order(pointers(ev.all), c.Rule.Places, draw), c.order(pointers(sure), c.Rule.Places, draw)}
+	}
+	has := func(subject string, place int) bool {
+		return slices.ContainsFunc(alone, func(right []Placement) bool {
+			at := placeIn(right, subject)
+			return at > 0 && at <= place
+		})
+	}
+	lacks := func(subject string) bool {
+		return slices.ContainsFunc(alone, func(right []Placement) bool { return placeIn(right, subject) == 0 })
+	}
 	denied := map[int][]string{}
 	for _, p := range ch.right {
-		if at := placeIn(ch.now, p.Run.Subject); at == 0 || at > p.Place {
+		if at := placeIn(ch.now, p.Run.Subject); (at == 0 || at > p.Place) && has(p.Run.Subject, p.Place) {
 			denied[p.Place] = append(denied[p.Place], p.Run.Subject)
 		}
 	}
@@ -191,15 +209,32 @@ func (c Contest) findings(fixed []Entry, ch change, runs []*Run, draw Draw, st *
 	}
 	for i := range fixed {
 		w := &fixed[i]
-		if subject := w.Award.Claim.Subject; placeIn(ch.right, subject) > 0 || named[w.ID] || st.kept[w.ID] {
+		if subject := w.Award.Claim.Subject; placeIn(ch.right, subject) > 0 || !lacks(subject) || named[w.ID] || st.kept[w.ID] {
 			continue
 		}
-		others := slices.DeleteFunc(slices.Clone(fixed), func(o Entry) bool { return o.ID == w.ID })
+		others := slices.DeleteFunc(slices.Clone(fixed), func(o Entry) bool { return o.Award.Place == w.Award.Place })
 		if !slices.Contains(subjectsAt(c.around(others, runs, draw), w.Award.Place), w.Award.Claim.Subject) {
 			entries = append(entries, c.finding(w, w.Award.Place, nil, ch, m))
 		}
 	}
 	return entries
+}
+
+// withGiven returns claims, and instead of those, or besides, the ones of placements that
+// are not awards that stand. The claims are left unmodified.
+func (c Contest) withGiven(claims []Run, fixed []Entry, now []Placement) []Run {
+	with := slices.Clone(claims)
+	for _, p := range now {
+		i := slices.IndexFunc(with, func(r Run) bool { return r.Subject == p.Run.Subject })
+		switch {
+		case isFixed(fixed, p):
+		case i < 0:
+			with = append(with, *p.Run)
+		case with[i].Claim != p.Run.Claim:
+			with[i] = *p.Run
+		}
+	}
+	return with
 }
 
 // causes returns the awards because of which somebody is denied a place: those that the

@@ -92,6 +92,7 @@ func (c Contest) firstTrusting(ev Evidence, st *Standing, m Moment) Decision {
 	bound, behind := c.lastEnd(trusted, protected, st, places)+slack(pointers(ev.Runs)), false
 	for try := 1; ; try++ {
 		mixed := ev
+		mixed.all, mixed.sure = ev.Runs, ev.Trusted.Runs
 		mixed.Runs, mixed.part = ev.mixed(c, func(r *Run) bool { return sure[r.Subject] == 0 && (!behind || r.Earliest > bound) }), true
 		some := c.settleFirst(mixed, st, m)
 		if sameUpTo(places, some.now, d.now) || !moves(some.Entries, protected) && !moves(d.Entries, protected) {
@@ -144,12 +145,19 @@ func (c Contest) Sure(all, trusted []Run, st *Standing) []Run {
 		switch j := of(sure, a.Claim.Subject); {
 		case j < 0:
 			sure = append(sure, c.single(a.Claim))
-		case sure[j].Claim != all[i].Claim && sure[j].Latest > a.Claim.Latest && sure[j].Earliest >= a.Claim.Earliest:
+		case sure[j].Claim != all[i].Claim && noEarlier(&sure[j].Claim, &a.Claim):
 			sure[j] = c.single(a.Claim)
 		}
 	}
 	slices.SortFunc(sure, func(a, b Run) int { return compareSubjects(&a, &b) })
 	return sure
+}
+
+// noEarlier reports whether a claim by the trusted evidence, of a subject that more of it
+// gives another, cannot be the earlier one: else it counts. Giving an award and asking about
+// it again later must answer that alike.
+func noEarlier(trusted, all *Claim) bool {
+	return trusted.Latest >= all.Latest && trusted.Earliest >= all.Earliest
 }
 
 // single returns a claim as one that a single event makes: its interval alone says where
@@ -493,7 +501,7 @@ func (ev Evidence) mixed(c Contest, counts func(*Run) bool) []Run {
 		all := &ev.Runs[i]
 		some := trusted[all.Subject]
 		switch {
-		case counts(all) && (some == nil || some.Claim != all.Claim):
+		case counts(all) && (some == nil || some.Claim != all.Claim && noEarlier(&some.Claim, &all.Claim)):
 			runs = append(runs, c.single(all.Claim))
 		case some != nil:
 			runs = append(runs, *some)
