@@ -52,7 +52,7 @@ func (c Contest) settleFirst(ev Evidence, st *Standing, m Moment) Decision {
 	wrong := c.wrong(ch, fixed, st)
 	d.Entries = append(d.Entries, c.withdrawn(ch, st)...)
 	d.Entries = append(d.Entries, c.corrections(wrong, ch, st)...)
-	g := giving{Contest: c, st: st, m: m, draw: draw, wrong: wrong, order: order, bound: c.bound(ev, order, m), regions: c.regions(order)}
+	g := giving{Contest: c, st: st, m: m, draw: draw, wrong: wrong, order: order, now: ch.now, bound: c.bound(ev, order, m), regions: c.regions(order)}
 	for _, p := range ch.now {
 		if !isFixed(fixed, p) {
 			d.Entries = append(d.Entries, g.place(p)...)
@@ -331,8 +331,9 @@ type giving struct {
 	m       Moment
 	draw    Draw
 	wrong   []Entry
-	order   []Placement
-	bound   Instant // nothing that the cut does not hold can have happened before
+	order   []Placement // by the evidence alone
+	now     []Placement // around what stands
+	bound   Instant     // nothing that the cut does not hold can have happened before
 	regions []string
 	again   Again
 	waits   bool
@@ -377,11 +378,13 @@ func (g *giving) place(p Placement) []Entry {
 	return []Entry{e}
 }
 
-// next returns the claims that follow a placement in the order.
+// next returns the claims that follow a placement in the order, without those of subjects
+// that have its place or a better one around awards that stand.
 func (g *giving) next(p Placement) []Claim {
 	next := []Claim{}
 	for _, o := range g.order {
-		if o.Place > p.Place && len(next) < runnersUp {
+		at := placeIn(g.now, o.Run.Subject)
+		if o.Place > p.Place && (at == 0 || at > p.Place) && len(next) < runnersUp {
 			next = append(next, o.Run.Claim)
 		}
 	}
