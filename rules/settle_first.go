@@ -48,6 +48,8 @@ func (c Contest) settleFirst(ev Evidence, st *Standing, m Moment) Decision {
 	if c.disturbed(fixed, ch.right, st) {
 		ch.now = c.around(fixed, runs, draw)
 		d.Entries = append(d.Entries, c.findings(fixed, ch, runs, ev, draw, st, m)...)
+	} else {
+		ch.now = standing(fixed, ch.right)
 	}
 	wrong := c.wrong(ch, fixed, st)
 	d.Entries = append(d.Entries, c.withdrawn(ch, st)...)
@@ -106,6 +108,18 @@ func isFixed(fixed []Entry, p Placement) bool {
 	return slices.ContainsFunc(fixed, func(e Entry) bool {
 		return e.Award.Place == p.Place && e.Award.Claim.Subject == p.Run.Subject
 	})
+}
+
+// standing returns the placements, and of those that are awards that stand what these say:
+// whatever else the evidence says of them changes nothing.
+func standing(fixed []Entry, placed []Placement) []Placement {
+	placed = slices.Clone(placed)
+	for i, p := range placed {
+		if j := slices.IndexFunc(fixed, func(e Entry) bool { return isFixed([]Entry{e}, p) }); j >= 0 {
+			placed[i].Run, placed[i].Tied = &Run{Claim: fixed[j].Award.Claim}, fixed[j].Award.Tied
+		}
+	}
+	return placed
 }
 
 // disturbed reports whether right, the places by the evidence alone, contradicts awards

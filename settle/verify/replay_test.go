@@ -31,7 +31,7 @@ func TestReplay(t *testing.T) {
 		first = n
 	}
 	wilds := rulestest.Wilds()
-	once := map[string][]int{"failovers": {53}, "hours": {5002}, "trusting": {517, 899}}
+	once := map[string][]int{"failovers": {53}, "hours": {5002}, "trusting": {517, 899, 5920}}
 	for _, name := range slices.Sorted(maps.Keys(wilds)) {
 		replayed := func(number int) {
 			h := rulestest.Random(t, rand.New(rand.NewPCG(uint64(number), 7)), wilds[name])
